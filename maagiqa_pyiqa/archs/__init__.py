@@ -1,0 +1,1 @@
+"""The network: quality branch, adaptive fusion, and how checkpoints of every origin reach it."""

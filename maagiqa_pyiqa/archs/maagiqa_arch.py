@@ -1,0 +1,274 @@
+"""MA-AGIQA: large Multi-modality model Assisted AI-Generated Image Quality Assessment (ACM MM 2024).
+
+Paper: equations (1) to (4). Scores are on the training set's MOS scale (0 to 5 for AGIQA-3k), higher is better,
+unbounded by construction and never clamped. What differs from the authors' code: parameters it never uses are
+left out; the large model is not part of the network. What differs between paper and code is an option (PRESETS).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import nn
+
+from maagiqa_pyiqa.archs.checkpoint import fetch_official, load_backbone_weights, load_checkpoint, packaged_weights
+from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
+from maagiqa_pyiqa.archs.preprocess import INTERPOLATIONS, check_images, squash
+from maagiqa_pyiqa.archs.quality_branch import QualityBranch
+from maagiqa_pyiqa.options import parse_options, require_choice
+
+# `official` is what produced the published numbers, `paper` what the text describes, `lite` the embedded default.
+PRESETS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
+    {
+        "official": {},
+        "paper": {"gate_activation": "sigmoid"},
+        "lite": {
+            "backbone": "tf_efficientnet_lite0",
+            "taps": (2, 3, 4),
+            "input_size": 384,
+            "interpolation": "cubic-antialias",
+            "embed_dim": 128,
+            "num_tab": 1,
+            "dim_mlp": 128,
+            "feature_dim": 1280,
+        },
+    }
+)
+PRETRAINED = ("agiqa-3k", "lite")
+
+
+@dataclass(frozen=True)
+class MAAGIQAOptions:
+    """What defines the network; the defaults are preset ``official``.
+
+    Every row of the paper's Tables 3, 4 and 5 is a configuration: ``use_quality`` False leaves MANIQA out,
+    ``num_prompts`` 0 to 2 the semantic features, ``fusion`` is ``moe``, ``concat``, or ``none`` for MANIQA's rating.
+    """
+
+    backbone: str = "vit_base_patch8_224.augreg_in21k_ft_in1k"
+    taps: tuple[int, ...] = (6, 7, 8, 9)
+    input_size: int = 224
+    interpolation: str = "cubic"
+    mean: float = 0.5
+    std: float = 0.5
+    embed_dim: int = 768
+    num_tab: int = 2
+    depths: tuple[int, ...] = (2, 2)
+    num_heads: tuple[int, ...] = (4, 4)
+    window_size: int = 4
+    dim_mlp: int = 768
+    scale: float = 0.8
+    drop: float = 0.1
+    use_quality: bool = True
+    num_prompts: int = 2
+    feature_dim: int = 4096
+    hidden_dim: int = 784  # only read without the quality branch; with it, the number of patches
+    fusion: str = "moe"
+    gate_activation: str = "none"
+
+    def __post_init__(self) -> None:
+        require_choice("MAAGIQA", "interpolation", self.interpolation, INTERPOLATIONS)
+        require_choice("MAAGIQA", "fusion", self.fusion, ("moe", "concat", "none"))
+        require_choice("MAAGIQA", "gate_activation", self.gate_activation, ("none", "sigmoid"))
+        for name in ("input_size", "embed_dim", "window_size", "dim_mlp", "feature_dim", "hidden_dim"):
+            self._require_integer(name, minimum=1)
+        for name in ("num_tab", "num_prompts"):
+            self._require_integer(name, minimum=0)
+        if self.num_prompts == 0 and not self.use_quality:
+            raise ValueError("MAAGIQA: nothing to score from: num_prompts is 0 and use_quality is False.")
+        if self.fusion == "none" and (self.num_prompts or not self.use_quality):
+            raise ValueError("MAAGIQA: fusion 'none' is MANIQA's own rating; it needs num_prompts 0 and use_quality True.")
+
+    def _require_integer(self, name: str, minimum: int) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            raise ValueError(f"MAAGIQA: {name} must be an integer of at least {minimum}, got {value!r}.")
+
+
+class Details(NamedTuple):
+    """What the network saw: ``score`` (N, 1), ``gate`` (N, E+1) with quality last, ``quality_feature`` (N, patches)."""
+
+    score: torch.Tensor
+    gate: torch.Tensor
+    quality_feature: torch.Tensor
+
+
+class SemanticExtractor(Protocol):
+    """What the network asks of a semantic extractor; the whole protocol is in ``semantics.extractor``."""
+
+    prompts: Sequence[str]
+    feature_dim: int
+
+    def extract(self, images: Any) -> torch.Tensor:
+        """Images to features (N, E, D), float32 on the CPU."""
+
+
+class LazyExtractor:
+    """Builds the semantic extractor when a bare image has to be scored, once, and shares it among copies.
+
+    Not a module: the large model is neither in ``state_dict()`` nor ``parameters()``, nor moved or copied with the
+    network. A process-wide copy would cost 15 GB each time a metric is deep-copied.
+    """
+
+    def __init__(self, semantics: str | SemanticExtractor | None) -> None:
+        self._semantics = semantics
+        self._lock = threading.Lock()
+
+    def get(self, device: torch.device) -> SemanticExtractor:
+        """Return the extractor, building it for ``device`` on the first call.
+
+        Raises:
+            ValueError: there is no extractor and none can be made.
+        """
+        with self._lock:
+            if self._semantics is None:
+                raise ValueError(
+                    "semantic_features were not given and the network has no semantic extractor; pass "
+                    "semantic_features (N, E, D), or create the metric with semantics=..."
+                )
+            if isinstance(self._semantics, str):
+                from maagiqa_pyiqa.semantics.extractor import create_extractor
+
+                self._semantics = create_extractor(self._semantics, device=device)
+            return self._semantics
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyExtractor:
+        return self
+
+    def __reduce__(self) -> tuple[type[LazyExtractor], tuple[Any]]:
+        return LazyExtractor, (self._semantics,)
+
+
+class MAAGIQA(nn.Module):
+    """MA-AGIQA no-reference metric for AI-generated images.
+
+    Args:
+        preset: ``official`` (authors' code), ``paper`` or ``lite``; other options are taken on top of it.
+        pretrained: ``agiqa-3k`` (authors' weights, fetched on first use), ``lite`` (inside the package) or None.
+        pretrained_model_path: checkpoint to use instead: the authors' ``.pt``, pyiqa's ``.pth`` or ``.safetensors``.
+        backbone_weights: where a backbone to be trained starts from: None (random), ``timm`` (timm's hub weights),
+            ``package:NAME`` (weights inside an installed Python package) or a file.
+        semantics: spec of the semantic extractor, an object with its protocol, or None.
+        **options: fields of MAAGIQAOptions.
+
+    Raises:
+        ValueError: an unknown option (nearest match named), a value out of its range, or a foreign checkpoint.
+    """
+
+    def __init__(
+        self,
+        *,
+        preset: str = "official",
+        pretrained: str | None = None,
+        pretrained_model_path: str | Path | None = None,
+        backbone_weights: str | None = None,
+        semantics: str | SemanticExtractor | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        require_choice("MAAGIQA", "preset", preset, PRESETS)
+        require_choice("MAAGIQA", "pretrained", pretrained, (*PRETRAINED, None))
+        self.options = parse_options(MAAGIQAOptions, {**PRESETS[preset], **options}, "MAAGIQA")
+        self.semantics = LazyExtractor(semantics)
+        self.quality_branch = self._build_quality_branch() if self.options.use_quality else None
+        self.fusion = self._build_fusion() if self.options.fusion != "none" else None
+        if pretrained_model_path is not None:
+            load_checkpoint(self, pretrained_model_path)
+        elif pretrained is not None:
+            load_checkpoint(self, packaged_weights("lite") if pretrained == "lite" else fetch_official())
+        elif backbone_weights is not None and self.quality_branch is not None:
+            load_backbone_weights(self.quality_branch.backbone.model, self.options.backbone, backbone_weights)
+
+    def _build_quality_branch(self) -> QualityBranch:
+        names = inspect.signature(QualityBranch).parameters
+        return QualityBranch(**{name: getattr(self.options, name) for name in names})
+
+    def _build_fusion(self) -> AdaptiveFusion:
+        options = self.options
+        return AdaptiveFusion(
+            num_prompts=options.num_prompts,
+            feature_dim=options.feature_dim,
+            hidden_dim=self.quality_branch.patches if self.quality_branch else options.hidden_dim,
+            use_quality=options.use_quality,
+            mixture=options.fusion == "moe",
+            gate_activation=options.gate_activation,
+            drop=options.drop,
+        )
+
+    def forward(
+        self, x: torch.Tensor, semantic_features: torch.Tensor | None = None, return_details: bool = False
+    ) -> torch.Tensor | Details:
+        """Score images.
+
+        Gradients reach the image through the quality branch only; semantic features are constants.
+
+        Args:
+            x: (N, 3, H, W) RGB in [0, 1].
+            semantic_features: (N, E, D); without them the semantic extractor is run on ``x``.
+            return_details: return Details instead of the score alone.
+
+        Returns:
+            Scores (N, 1), MOS scale, higher is better; or Details.
+
+        Raises:
+            TypeError: images or features are not floating-point tensors.
+            ValueError: wrong shape, range or NaN in either; or no features and no extractor.
+        """
+        x = check_images(x)
+        features = self._semantic_features(x, semantic_features)
+        if self.quality_branch is None:
+            quality_feature = x.new_empty(len(x), 0)
+        else:
+            patch_quality = self.quality_branch(self._normalise(x))
+            quality_feature = patch_quality.feature
+        if self.fusion is None:
+            score, gate = patch_quality.rating, x.new_ones(len(x), 1)
+        else:
+            score, gate = self.fusion(quality_feature, features)
+        return Details(score, gate, quality_feature) if return_details else score
+
+    def _normalise(self, x: torch.Tensor) -> torch.Tensor:
+        options = self.options
+        return (squash(x, options.input_size, options.interpolation) - options.mean) / options.std
+
+    def _semantic_features(self, x: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        if self.options.num_prompts == 0:
+            if given is not None:
+                raise ValueError("semantic_features were given to a network configured with num_prompts 0.")
+            return x.new_empty(len(x), 0, self.options.feature_dim)
+        features = self._extract(x) if given is None else given
+        check_semantic_features(features, (len(x), self.options.num_prompts, self.options.feature_dim))
+        return features.to(x)
+
+    @torch.compiler.disable
+    def _extract(self, x: torch.Tensor) -> torch.Tensor:
+        return self.semantics.get(x.device).extract(x.detach())
+
+    def extra_repr(self) -> str:
+        """Options that differ from preset ``official``, for ``print(net)``."""
+        default = MAAGIQAOptions()
+        fields = (field.name for field in dataclasses.fields(default))
+        return ", ".join(f"{f}={getattr(self.options, f)}" for f in fields if getattr(self.options, f) != getattr(default, f))
+
+
+def check_semantic_features(features: torch.Tensor, expected: tuple[int, int, int]) -> None:
+    """Raise TypeError or ValueError unless ``features`` is a finite float tensor of shape ``expected`` (N, E, D)."""
+    if not torch.is_tensor(features) or not features.is_floating_point():
+        found = features.dtype if torch.is_tensor(features) else type(features).__name__
+        raise TypeError(f"semantic_features must be a floating-point tensor (N, E, D), got {found}.")
+    if features.shape != expected:
+        permuted = sorted(features.shape) == sorted(expected)
+        raise ValueError(
+            f"semantic_features must have shape (N, E, D) = {expected}, got {tuple(features.shape)}."
+            + (" The axes are in another order." if permuted else "")
+        )
+    if not torch.compiler.is_compiling() and not features.isfinite().all():
+        raise ValueError("semantic_features hold NaN or infinite values; extract them again.")

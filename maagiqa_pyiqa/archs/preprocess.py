@@ -1,0 +1,73 @@
+"""From an image tensor as pyiqa hands it over to what the quality branch takes: checks, squash to a square."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+INTERPOLATIONS = ("cubic", "cubic-antialias")
+RANGE_TOLERANCE = 1e-6  # pyiqa's own
+
+
+def check_images(x: torch.Tensor) -> torch.Tensor:
+    """Check a batch of images; grayscale is repeated to three channels.
+
+    Args:
+        x: (N, 3 or 1, H, W), floating point, RGB in [0, 1].
+
+    Returns:
+        The batch as (N, 3, H, W).
+
+    Raises:
+        TypeError: not a floating-point tensor.
+        ValueError: wrong rank or channels; NaN or out-of-range pixels (not looked at where gradients or a compiler
+            are at work, as pyiqa does for losses).
+    """
+    if not torch.is_tensor(x):
+        raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(x).__name__}.")
+    if not x.is_floating_point():
+        raise TypeError(f"images must be floating point in [0, 1], got {x.dtype}; convert with x.float() / 255.")
+    if x.ndim != 4 or x.shape[1] not in (1, 3):
+        raise ValueError(f"images must have shape (N, 3, H, W), RGB, got {tuple(x.shape)}.{_shape_hint(x)}")
+    if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+        _check_range(x)
+    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+
+
+def _shape_hint(x: torch.Tensor) -> str:
+    if x.ndim == 3:
+        return " For one image use x.unsqueeze(0)."
+    if x.ndim == 4 and x.shape[3] in (1, 3):
+        return " Channels seem to be last; use x.permute(0, 3, 1, 2)."
+    return " Drop the alpha channel first." if x.ndim == 4 and x.shape[1] == 4 else ""
+
+
+def _check_range(x: torch.Tensor) -> None:
+    if x.numel() == 0:
+        raise ValueError(f"images are empty: shape {tuple(x.shape)}.")
+    low, high = (value.item() for value in torch.aminmax(x))
+    if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):  # false for NaN too
+        bad = (~x.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
+        found = f"NaN or infinite pixels in images {bad[:10]} of the batch" if bad else f"min {low:.4g}, max {high:.4g}"
+        raise ValueError(f"images must be RGB in [0, 1], got {found}.")
+
+
+def squash(x: torch.Tensor, size: int, interpolation: str = "cubic") -> torch.Tensor:
+    """Resize to ``size`` x ``size`` without keeping the aspect ratio, as the authors do, in 8-bit steps.
+
+    ``cubic`` is OpenCV's INTER_CUBIC (a = -0.75, no antialiasing), which the authors use; ``cubic-antialias``
+    filters before shrinking. The result is rounded to 8-bit levels as OpenCV's is; gradients pass the rounding.
+
+    Args:
+        x: (N, 3, H, W) in [0, 1].
+        size: side in pixels; an image that has it already is returned as it is.
+        interpolation: ``cubic`` or ``cubic-antialias``.
+
+    Returns:
+        (N, 3, size, size) in [0, 1], float32.
+    """
+    if x.shape[-2:] == (size, size):
+        return x
+    antialias = interpolation == "cubic-antialias"
+    x = F.interpolate(x.float(), (size, size), mode="bicubic", align_corners=False, antialias=antialias).clamp(0, 1)
+    return x + ((x * 255).round() / 255 - x).detach()

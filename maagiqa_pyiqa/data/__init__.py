@@ -1,0 +1,1 @@
+"""Datasets, splits and augmentations for pyiqa's training engine."""

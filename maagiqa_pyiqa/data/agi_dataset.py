@@ -1,0 +1,169 @@
+"""Datasets of AI-generated images with MOS: AGIQA-3k, AIGCQA-20k, and anybody's own CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas
+import torch
+import torchvision.transforms
+from PIL import Image
+from pyiqa.data.general_nr_dataset import GeneralNRDataset
+from pyiqa.data.transforms import PairedToTensor
+
+from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
+from maagiqa_pyiqa.data.transforms import build_transforms
+from maagiqa_pyiqa.options import nearest, parse_options, require_choice
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """A dataset section of an option YAML. ``part`` is taken from the phase unless named."""
+
+    type: str
+    name: str
+    dataroot_target: str
+    meta_info_file: str
+    path_column: str = "name"
+    mos_column: str = "mos"
+    prompt_column: str | None = "prompt"
+    mos_range: tuple[float, float] = (0.0, 5.0)
+    split: str = "official"
+    split_seed: int = 0
+    part: str | None = None
+    augment: Mapping[str, Any] | None = None
+    # read by pyiqa's loader and training engine
+    phase: str = "train"
+    scale: int | None = None
+    use_shuffle: bool = True
+    dataset_enlarge_ratio: int = 1
+    batch_size_per_gpu: int = 8
+    num_worker_per_gpu: int = 0
+    prefetch_mode: str | None = None
+    num_prefetch_queue: int = 1
+    pin_memory: bool = False
+    persistent_workers: bool = False
+
+    def __post_init__(self) -> None:
+        where = f"dataset '{self.name}'"
+        require_choice(where, "split", self.split, SPLITS)
+        require_choice(where, "part", self.part, (*PARTS, None))
+        require_choice(where, "phase", self.phase, PARTS)
+
+
+def list_problems(what: str, problems: Iterable[str], limit: int = 10) -> str:
+    """First problems and how many there are, one a line."""
+    problems = list(problems)
+    more = [f"... and {len(problems) - limit} more"] if len(problems) > limit else []
+    return "\n  ".join([f"{what}: {len(problems)} problems", *problems[:limit], *more])
+
+
+class CSVQualityDataset(GeneralNRDataset):
+    """Images and MOS from a CSV whose columns the option names.
+
+    Args:
+        opt: section of an option YAML, see DatasetOptions.
+
+    Raises:
+        FileNotFoundError: no such CSV or folder.
+        ValueError: an unknown option, a missing column, or rows with missing images, duplicate names, NaN or
+            out-of-range MOS: all in one message, the first 10 and their number.
+    """
+
+    defaults: Mapping[str, Any] = {}
+
+    def __init__(self, opt: Mapping[str, Any]) -> None:
+        where = f"dataset '{opt.get('name', opt.get('type'))}'"
+        self.options = parse_options(DatasetOptions, {**self.defaults, **opt}, where)
+        super().__init__(dict(opt))
+
+    def init_path_mos(self, opt: Mapping[str, Any]) -> None:
+        """Read the CSV and check every row before anything is trained on it."""
+        options = self.options
+        self.meta_info = read_table(options.meta_info_file, self._columns())
+        root = Path(options.dataroot_target).expanduser()
+        if not root.is_dir():
+            raise FileNotFoundError(f"dataset '{options.name}': dataroot_target '{root}' is not a folder.")
+        names, mos = self.meta_info[options.path_column], self.meta_info[options.mos_column]
+        self.paths_mos = [[str(root / str(name)), score] for name, score in zip(names, mos, strict=True)]
+        problems = self._row_problems(root)
+        if problems:
+            raise ValueError(list_problems(f"dataset '{options.name}' ({options.meta_info_file})", problems))
+
+    def _columns(self) -> list[str]:
+        needed = [self.options.path_column, self.options.mos_column]
+        if self.options.split == "prompt-disjoint" and self.options.prompt_column:
+            needed.append(self.options.prompt_column)
+        return needed
+
+    def _row_problems(self, root: Path) -> list[str]:
+        low, high = self.options.mos_range
+        names = self.meta_info[self.options.path_column].astype(str)
+        mos = pandas.to_numeric(self.meta_info[self.options.mos_column], errors="coerce")
+        problems = [f"{name}: named more than once" for name in names[names.duplicated()]]
+        for name, score, written in zip(names, mos, self.meta_info[self.options.mos_column], strict=True):
+            if not low <= score <= high:  # false for NaN too
+                problems.append(f"{name}: MOS {written} is not a number in [{low:g}, {high:g}] (option mos_range)")
+            if not (root / name).is_file():
+                problems.append(f"{name}: no such image in '{root}'")
+        return problems
+
+    def get_split(self, opt: Mapping[str, Any]) -> None:
+        """Keep the rows of this dataset's part."""
+        options = self.options
+        prompts = list(self.meta_info[options.prompt_column]) if options.prompt_column in self.meta_info else None
+        split = make_split(options.split, prompts, len(self.paths_mos), options.split_seed)
+        self.paths_mos = [self.paths_mos[row] for row in split[options.part or self.phase]]
+
+    def mos_normalize(self, opt: Mapping[str, Any]) -> None:
+        """Leave the MOS on its own scale: scores are on the training set's scale by contract."""
+
+    def get_transforms(self, opt: Mapping[str, Any]) -> None:
+        """Turn the ``augment`` section into transforms; unknown names are errors."""
+        self.img_range = 1.0
+        # our transforms work on tensors, pyiqa's on PIL images: pyiqa's come first in a sensible option file
+        self.trans = torchvision.transforms.Compose([*build_transforms(self.options.augment), PairedToTensor()])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return ``img`` (3, H, W) in [0, 1], ``mos_label`` (1,) and ``img_path``.
+
+        Raises:
+            ValueError: the image cannot be read; names it.
+        """
+        path, mos = self.paths_mos[index]
+        try:
+            image = Image.open(path).convert("RGB")
+        except (OSError, Image.DecompressionBombError) as error:
+            raise ValueError(f"dataset '{self.options.name}': image '{path}' cannot be read: {error}") from error
+        return {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
+
+
+def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:
+    """Read a CSV and check that it has the columns.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a column is missing; names the nearest and lists all.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"CSV '{path}' does not exist.")
+    table = pandas.read_csv(path)
+    for column in columns:
+        if column not in table.columns:
+            found = ", ".join(table.columns)
+            raise ValueError(f"'{path}' has no column '{column}'.{nearest(column, table.columns)} Columns: {found}.")
+    return table
+
+
+class AGIQA3kDataset(CSVQualityDataset):
+    """AGIQA-3k (Li et al., TCSVT 2023): 2,982 images of six generators, ``data.csv`` with ``mos_quality`` 0 to 5."""
+
+    defaults: Mapping[str, Any] = {"mos_column": "mos_quality"}
+
+
+class AIGCQA20kDataset(CSVQualityDataset):
+    """AIGCQA-20k (Li et al., CVPRW 2024): the 14,000 published images, ``info_train.csv`` with ``mos`` 0 to 5."""

@@ -1,0 +1,85 @@
+"""How a dataset is divided: the authors' split, and one in which no text prompt stands in two parts.
+
+Every image of the authors' AGIQA-3k test part shares its prompt with a training image, so figures on the official
+split flatter a model that remembers prompts; ``prompt-disjoint`` is reported beside it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from maagiqa_pyiqa.options import require_choice
+
+PARTS = ("train", "val", "test")
+SPLITS = ("official", "prompt-disjoint", "all")
+OFFICIAL_SEED = 20
+
+Split = dict[str, list[int]]
+
+
+def official_split(n: int) -> Split:
+    """The authors' 70/10/20 split: rows shuffled by Python's generator with seed 20, then cut.
+
+    Args:
+        n: number of rows, in the order of the dataset's own CSV.
+
+    Returns:
+        Row indices of ``train``, ``val`` and ``test`` in the authors' order.
+    """
+    rows = list(range(n))
+    random.Random(OFFICIAL_SEED).shuffle(rows)
+    return {"train": rows[: int(0.7 * n)], "val": rows[int(0.7 * n) : int(0.8 * n)], "test": rows[int(0.8 * n) :]}
+
+
+def prompt_disjoint_split(prompts: Sequence[str], seed: int = 0) -> Split:
+    """Split 70/10/20 by image count such that no prompt stands in two parts.
+
+    Prompts are compared without case and surrounding space. They are shuffled and handed in turn to the part that
+    is furthest behind its share, so part sizes come within a prompt's images of 70/10/20.
+
+    Args:
+        prompts: text prompt of each row.
+        seed: of the shuffle.
+
+    Returns:
+        Row indices of ``train``, ``val`` and ``test``, each ascending.
+
+    Raises:
+        ValueError: fewer than three different prompts.
+    """
+    groups: dict[str, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        groups.setdefault(str(prompt).strip().lower(), []).append(row)
+    if len(groups) < len(PARTS):
+        raise ValueError(f"a prompt-disjoint split needs at least 3 different prompts, got {len(groups)}.")
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)
+    shares = {"train": 0.7, "val": 0.1, "test": 0.2}
+    split: Split = {part: [] for part in PARTS}
+    for prompt in order:
+        behind = min(PARTS, key=lambda part: len(split[part]) / shares[part])
+        split[behind].extend(groups[prompt])
+    return {part: sorted(rows) for part, rows in split.items()}
+
+
+def make_split(name: str, prompts: Sequence[str] | None, n: int, seed: int = 0) -> Split:
+    """Make the split of a name.
+
+    Args:
+        name: ``official``, ``prompt-disjoint`` or ``all`` (every row in every part).
+        prompts: text prompts, needed by ``prompt-disjoint``.
+        n: number of rows.
+        seed: of ``prompt-disjoint``.
+
+    Raises:
+        ValueError: an unknown name, or no prompts where they are needed.
+    """
+    require_choice("split", "name", name, SPLITS)
+    if name == "official":
+        return official_split(n)
+    if name == "all":
+        return {part: list(range(n)) for part in PARTS}
+    if prompts is None:
+        raise ValueError("split 'prompt-disjoint' needs a prompt column; name it with prompt_column.")
+    return prompt_disjoint_split(prompts, seed)

@@ -1,0 +1,1 @@
+"""Training models for pyiqa's engine."""

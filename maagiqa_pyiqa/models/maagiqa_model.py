@@ -1,0 +1,180 @@
+"""Training of MAAGIQA in pyiqa's engine.
+
+What it adds to pyiqa's GeneralIQAModel: semantic features from the dataset, a scheduler that steps every iteration,
+frozen parts, bf16 autocast, distributed-safe validation of every image, and the final test with the best weights.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pyiqa.data import build_dataloader, build_dataset
+from pyiqa.models.general_iqa_model import GeneralIQAModel
+from pyiqa.utils import get_root_logger
+
+from maagiqa_pyiqa.evaluation import evaluate
+from maagiqa_pyiqa.options import parse_options, reject_unknown, require_choice
+
+SECTIONS = (
+    "name", "model_type", "num_gpu", "manual_seed", "datasets", "test", "network", "path", "train", "val", "logger",
+    "dist_params", "find_unused_parameters", "scale", "save_final_results_path",
+    # set by pyiqa's engine
+    "dist", "rank", "world_size", "auto_resume", "is_train", "root_path",
+)  # fmt: skip
+PATH_KEYS = (
+    "pretrain_network", "strict_load", "param_key_g", "resume_state",
+    "experiments_root", "models", "training_states", "log", "visualization",
+)  # fmt: skip
+VAL_KEYS = ("val_freq", "save_img", "pbar", "key_metric", "metrics")
+LOGGER_KEYS = ("print_freq", "save_checkpoint_freq", "save_latest_freq", "use_tb_logger", "wandb", "log_imgs_freq")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The ``train`` section of an option YAML.
+
+    ``scheduler`` values may be the word ``total_iter``, replaced by the number of iterations of the whole run.
+    ``freeze`` lists name prefixes of parameters that are not trained.
+    """
+
+    optim: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    total_epoch: int | None = None
+    total_iter: int | None = None
+    scheduler_step: str = "epoch"
+    warmup_iter: int = -1
+    autocast: str = "none"
+    freeze: tuple[str, ...] = ()
+    mos_loss_opt: Mapping[str, Any] | None = None
+    metric_loss_opt: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        require_choice("train", "scheduler_step", self.scheduler_step, ("epoch", "iteration"))
+        require_choice("train", "autocast", self.autocast, ("none", "bf16"))
+        if self.mos_loss_opt is None and self.metric_loss_opt is None:
+            raise ValueError("train: name a loss in mos_loss_opt or metric_loss_opt.")
+
+
+def check_option_sections(opt: Mapping[str, Any]) -> None:
+    """Fail on a key that nothing reads, in any section but those that check themselves (network, datasets).
+
+    Raises:
+        ValueError: names the section, the key and the nearest known one.
+    """
+    reject_unknown("option file", opt.keys(), SECTIONS)
+    reject_unknown("path", opt.get("path", {}).keys(), PATH_KEYS)
+    reject_unknown("val", (opt.get("val") or {}).keys(), VAL_KEYS)
+    reject_unknown("logger", opt.get("logger", {}).keys(), LOGGER_KEYS)
+    parse_options(TrainOptions, opt.get("train", {}), "train")
+
+
+class MAAGIQAModel(GeneralIQAModel):
+    """Trains MAAGIQA; options in the repository's ``options/``.
+
+    Args:
+        opt: the option file as pyiqa parsed it.
+
+    Raises:
+        ValueError: a key that nothing reads, or a value out of its set.
+    """
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        check_option_sections(opt)
+        self.train_options = parse_options(TrainOptions, opt["train"], "train")
+        self._finished = False
+        super().__init__(opt)
+
+    def init_training_settings(self) -> None:
+        """Freeze, then set up losses, optimizer and scheduler as pyiqa does."""
+        self._freeze()
+        super().init_training_settings()
+
+    def _freeze(self) -> None:
+        names = dict(self.get_bare_model(self.net).named_parameters())
+        for prefix in self.train_options.freeze:
+            frozen = [name for name in names if name.startswith(prefix)]
+            if not frozen:
+                raise ValueError(f"train: freeze '{prefix}' is the start of no parameter's name, such as {next(iter(names))}.")
+            for name in frozen:
+                names[name].requires_grad_(False)
+
+    def setup_schedulers(self, scheduler_name: str = "scheduler") -> None:
+        """Replace the word ``total_iter`` in the scheduler's options, then set it up as pyiqa does."""
+        section = self.opt["train"][scheduler_name]
+        for key, value in section.items():
+            if value == "total_iter":
+                section[key] = self.opt["train"]["total_iter"]
+        super().setup_schedulers(scheduler_name)
+
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        """Step per epoch, unless the option asks for a step per iteration."""
+        if self.train_options.scheduler_step == "epoch":
+            super().update_learning_rate(current_iter, warmup_iter)
+
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        """Take a batch: ``img``, ``mos_label`` and, where the dataset has them, ``semantic_features`` (N, E, D)."""
+        super().feed_data(data)
+        features = data.get("semantic_features")
+        self.semantic_features = None if features is None else features.to(self.device)
+
+    def net_forward(self, net: torch.nn.Module) -> torch.Tensor:
+        """Scores (N, 1) in float32."""
+        return net(self.img_input, self.semantic_features).float()
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.train_options.autocast == "bf16")
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        """One step of the optimizer, and of the scheduler where it steps per iteration."""
+        self.optimizer.zero_grad()
+        with self._autocast():
+            self.output_score = self.net_forward(self.net)
+        losses = OrderedDict()
+        if self.cri_mos:
+            losses["l_mos"] = self.cri_mos(self.output_score, self.gt_mos)
+        if self.cri_metric:
+            losses["l_metric"] = self.cri_metric(self.output_score, self.gt_mos)
+        sum(losses.values()).backward()
+        self.optimizer.step()
+        if self.train_options.scheduler_step == "iteration":
+            for scheduler in self.schedulers:
+                scheduler.step()
+        self.log_dict = self.reduce_loss_dict(losses)
+
+    def save(self, epoch: int, current_iter: int, save_net_label: str = "net") -> None:
+        """Save; pyiqa calls this with epoch -1 at the end of training, before its last validation."""
+        self._finished = epoch == -1
+        super().save(epoch, current_iter, save_net_label)
+
+    def nondist_validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool) -> None:
+        """Validate; after the last validation of the run, test with the best weights."""
+        super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
+        validation_names = [d["name"] for phase, d in self.opt["datasets"].items() if phase.startswith("val")]
+        if self._finished and self.opt.get("test") and dataloader.dataset.opt["name"] == validation_names[-1]:
+            self.final_test()
+
+    def final_test(self) -> dict[str, float]:
+        """Score the ``test`` section's dataset with the best weights and log all figures."""
+        section = {"phase": "val", "part": "test", **self.opt["test"]}
+        loader = build_dataloader(build_dataset(section), section)
+        scores, mos = self.predict(self.net_best, loader)
+        figures = evaluate(scores, mos)
+        listed = "".join(f"\n\t # {name}: {value:.4f}" for name, value in figures.items())
+        get_root_logger().info(f"Test {section['name']} ({len(mos)} images, best weights){listed}")
+        return figures
+
+    @torch.no_grad()
+    def predict(self, net: torch.nn.Module, loader: Any) -> tuple[Any, Any]:
+        """Scores and MOS of every image of a loader, each (N,) as NumPy arrays."""
+        net.eval()
+        scores, mos = [], []
+        for batch in loader:
+            self.feed_data(batch)
+            scores.append(self.net_forward(net))
+            mos.append(self.gt_mos)
+        return torch.cat(scores).squeeze(1).cpu().numpy(), torch.cat(mos).squeeze(1).cpu().numpy()

@@ -1,0 +1,60 @@
+"""Options are parsed once into frozen, checked dataclasses; a misspelt key names its nearest match."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+OptionsType = TypeVar("OptionsType")
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the known name closest to ``name``, or an empty string."""
+    matches = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def reject_unknown(where: str, given: Collection[str], known: Collection[str]) -> None:
+    """Fail on the first key nobody would read.
+
+    Args:
+        where: what the keys belong to, named in the message.
+        given: keys as the user wrote them.
+        known: keys that are read.
+
+    Raises:
+        ValueError: a key is unknown; the message names the nearest known one and lists all.
+    """
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{where}: unknown option '{key}'.{nearest(key, known)} Known: {', '.join(sorted(known))}.")
+
+
+def require_choice(where: str, name: str, value: object, choices: Collection[object]) -> None:
+    """Raise ValueError unless ``value`` is one of ``choices``; the message names all three."""
+    if value not in choices:
+        raise ValueError(
+            f"{where}: {name} must be one of {sorted(map(str, choices))}, got {value!r}."
+            f"{nearest(str(value), [str(choice) for choice in choices])}"
+        )
+
+
+def parse_options(cls: type[OptionsType], given: Mapping[str, Any], where: str) -> OptionsType:
+    """Build a frozen options dataclass from a mapping such as a section of an option YAML.
+
+    Args:
+        cls: dataclass whose ``__post_init__`` checks values.
+        given: the user's keys and values; lists become tuples.
+        where: what is being parsed, named in every message.
+
+    Returns:
+        An instance of ``cls``.
+
+    Raises:
+        ValueError: an unknown key, or a value that ``cls`` refuses.
+    """
+    known = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    reject_unknown(where, given.keys(), known)
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})

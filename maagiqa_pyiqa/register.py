@@ -1,0 +1,84 @@
+"""All that pyiqa must know of this package, in one place.
+
+To add a metric: an entry in METRICS. To add an architecture, dataset, model or statistic: a line in OBJECTS, and for
+a new kind an entry point in pyproject.toml. Classes are registered by path and imported when pyiqa first asks.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import MappingProxyType
+from typing import Any
+
+OWNER = "maagiqa_pyiqa"
+
+METRICS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
+    {
+        "maagiqa": {
+            "metric_opts": {"type": "MAAGIQA", "pretrained": "agiqa-3k", "semantics": "mplug-owl2"},
+            "metric_mode": "NR",
+            "lower_better": False,
+            "score_range": "~0, ~5",
+        },
+        "maagiqa-lite": {
+            "metric_opts": {"type": "MAAGIQA", "preset": "lite", "pretrained": "lite", "semantics": "visual"},
+            "metric_mode": "NR",
+            "lower_better": False,
+            "score_range": "~0, ~5",
+        },
+    }
+)
+OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
+    {
+        "ARCH_REGISTRY": {"MAAGIQA": "maagiqa_pyiqa.archs.maagiqa_arch"},
+        "DATASET_REGISTRY": {
+            name: "maagiqa_pyiqa.data.agi_dataset"
+            for name in ("CSVQualityDataset", "AGIQA3kDataset", "AIGCQA20kDataset")
+        },
+        "MODEL_REGISTRY": {"MAAGIQAModel": "maagiqa_pyiqa.models.maagiqa_model"},
+        "METRIC_REGISTRY": {
+            name: "maagiqa_pyiqa.evaluation"
+            for name in ("calculate_srcc_plcc", "calculate_plcc_fitted", "calculate_rmse_fitted")
+        },
+    }
+)
+_done: set[str] = set()
+
+
+def register() -> None:
+    """Register everything with pyiqa, once; further calls do nothing. Also the target of every entry point.
+
+    Raises:
+        RuntimeError: another package already owns one of our names; names both.
+    """
+    _register_metrics()
+    registries = importlib.import_module("pyiqa.utils.registry")
+    for registry_name, objects in OBJECTS.items():
+        for name, module in objects.items():
+            _register_object(getattr(registries, registry_name), name, f"{module}:{name}")
+
+
+def _register_metrics() -> None:
+    configs = importlib.import_module("pyiqa.default_model_configs").DEFAULT_CONFIGS
+    for name, config in METRICS.items():
+        if configs.get(name, config) is not config:
+            arch = configs[name].get("metric_opts", {}).get("type")
+            raise _clash("metric", name, configs[name].get("owner", f"the package that registered arch '{arch}'"))
+        configs[name] = config
+
+
+def _register_object(registry: Any, name: str, path: str) -> None:
+    if path in _done:
+        return
+    try:
+        registry.register_lazy(name, path)
+    except AssertionError as error:
+        raise _clash("object", name, registry.get(name).__module__) from error
+    _done.add(path)
+
+
+def _clash(kind: str, name: str, other: str) -> RuntimeError:
+    return RuntimeError(
+        f"pyiqa {kind} '{name}' is claimed by two packages: {other} and {OWNER}. Uninstall one of them, or switch "
+        "ours off with MAAGIQA_PYIQA_STARTUP=0."
+    )
