@@ -29,7 +29,9 @@ def reject_unknown(where: str, given: Collection[str], known: Collection[str]) -
     """
     for key in given:
         if key not in known:
-            raise ValueError(f"{where}: unknown option '{key}'.{nearest(key, known)} Known: {', '.join(sorted(known))}.")
+            raise ValueError(
+                f"{where}: unknown option '{key}'.{nearest(key, known)} Known: {', '.join(sorted(known))}."
+            )
 
 
 def require_choice(where: str, name: str, value: object, choices: Collection[object]) -> None:

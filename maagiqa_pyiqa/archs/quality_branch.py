@@ -59,7 +59,9 @@ class TappedBackbone(nn.Module):
         self.model = _create_timm_model(name, input_size)
         info = self.model.feature_info
         if not all(-len(info) <= tap < len(info) for tap in taps):
-            raise ValueError(f"taps {list(taps)} do not exist in '{name}', which has {len(info)} (0 to {len(info) - 1}).")
+            raise ValueError(
+                f"taps {list(taps)} do not exist in '{name}', which has {len(info)} (0 to {len(info) - 1})."
+            )
         self.channels = sum(info[tap]["num_chs"] for tap in taps)
         side = -(-input_size // info[taps[-1]]["reduction"])
         self.grid = (side, side)
@@ -132,7 +134,13 @@ class QualityBranch(nn.Module):
                 f"'{backbone}' at {input_size} px; change input_size, taps or window_size."
             )
         self.patches = self.grid[0] * self.grid[1]
-        swin = {"depths": depths, "num_heads": num_heads, "window_size": window_size, "dim_mlp": dim_mlp, "scale": scale}
+        swin = {
+            "depths": depths,
+            "num_heads": num_heads,
+            "window_size": window_size,
+            "dim_mlp": dim_mlp,
+            "scale": scale,
+        }
         self.tablock1 = nn.Sequential(*[TABlock(self.patches, drop) for _ in range(num_tab)])
         self.conv1 = nn.Conv2d(self.backbone.channels, embed_dim, 1)
         self.swintransformer1 = _swin_stage(self.grid, embed_dim, swin)

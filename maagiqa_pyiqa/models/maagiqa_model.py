@@ -99,7 +99,9 @@ class MAAGIQAModel(GeneralIQAModel):
         for prefix in self.train_options.freeze:
             frozen = [name for name in names if name.startswith(prefix)]
             if not frozen:
-                raise ValueError(f"train: freeze '{prefix}' is the start of no parameter's name, such as {next(iter(names))}.")
+                raise ValueError(
+                    f"train: freeze '{prefix}' is the start of no parameter's name, such as {next(iter(names))}."
+                )
             for name in frozen:
                 names[name].requires_grad_(False)
 

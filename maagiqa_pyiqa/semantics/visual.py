@@ -98,7 +98,9 @@ class VisualExtractor:
         return squash(image.unsqueeze(0), INPUT_SIZE, "cubic-antialias")[0]
 
     @torch.inference_mode()
-    def _encode(self, batch: list[tuple[int, torch.Tensor | Exception]]) -> Iterator[tuple[int, torch.Tensor | Exception]]:
+    def _encode(
+        self, batch: list[tuple[int, torch.Tensor | Exception]]
+    ) -> Iterator[tuple[int, torch.Tensor | Exception]]:
         tensors = [x for _, x in batch if torch.is_tensor(x)]
         features = iter(self._forward(torch.stack(tensors)) if tensors else ())
         return iter([(index, x if isinstance(x, Exception) else next(features)) for index, x in batch])

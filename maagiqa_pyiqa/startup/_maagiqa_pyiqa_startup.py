@@ -12,10 +12,10 @@ import sys
 class AfterImport:
     """Finder that steps aside at the first import of pyiqa, and calls ``action`` once that import is done."""
 
-    def __init__(self, action):  # noqa: ANN001 ANN204 D107
+    def __init__(self, action):  # noqa: ANN001, ANN204
         self.action = action
 
-    def find_spec(self, name, path=None, target=None):  # noqa: ANN001 ANN201 D102
+    def find_spec(self, name, path=None, target=None):  # noqa: ANN001 ANN202
         if name != "pyiqa":
             return None
         sys.meta_path.remove(self)
@@ -30,14 +30,14 @@ class AfterImport:
         execute = loader.exec_module
 
         def exec_module(module):  # noqa: ANN001 ANN202
-            del loader.exec_module
+            loader.exec_module = execute  # two of these may be stacked: the .pth's and the package's own
             execute(module)
             self.action()
 
         loader.exec_module = exec_module
 
 
-def after_pyiqa(action):  # noqa: ANN001 ANN201
+def after_pyiqa(action):  # noqa: ANN001 ANN202
     """Call ``action`` now if pyiqa is imported already, else right after it is."""
     if "pyiqa" in sys.modules:
         action()

