@@ -7,6 +7,7 @@ the logistic cannot be fitted.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from pyiqa.metrics.correlation_coefficient import calculate_krcc, calculate_plcc, calculate_rmse, calculate_srcc
@@ -30,7 +31,7 @@ def calculate_rmse_fitted(scores: np.ndarray, mos: np.ndarray) -> float:
     return _fitted(calculate_rmse, scores, mos)
 
 
-def _fitted(metric, scores: np.ndarray, mos: np.ndarray) -> float:  # noqa: ANN001
+def _fitted(metric: Callable[..., float], scores: np.ndarray, mos: np.ndarray) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OptimizeWarning)
         warnings.simplefilter("ignore", RuntimeWarning)  # overflow of exp while searching

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -105,9 +104,6 @@ class Details(NamedTuple):
 
 class SemanticExtractor(Protocol):
     """What the network asks of a semantic extractor; the whole protocol is in ``semantics.extractor``."""
-
-    prompts: Sequence[str]
-    feature_dim: int
 
     def extract(self, images: Any) -> torch.Tensor:
         """Images to features (N, E, D), float32 on the CPU."""

@@ -8,7 +8,7 @@ on (blocks after the last tap, unused down-sampling convolutions) are not built,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -53,6 +53,10 @@ class TappedBackbone(nn.Module):
         ValueError: timm has no such model, the model yields no intermediate maps, or a tap does not exist.
     """
 
+    channels: int
+    grid: tuple[int, int]
+    model: Any  # timm's feature_info and forward_intermediates are not part of nn.Module
+
     def __init__(self, name: str, taps: tuple[int, ...], input_size: int) -> None:
         super().__init__()
         self.taps = list(taps)
@@ -83,7 +87,8 @@ class TappedBackbone(nn.Module):
 def _create_timm_model(name: str, input_size: int) -> nn.Module:
     if not timm.is_model(name.split(".")[0]):
         raise ValueError(f"backbone '{name}' is not a timm model.{nearest(name, timm.list_models())}")
-    size = {"img_size": input_size} if timm.get_pretrained_cfg(name).fixed_input_size else {}
+    config = timm.get_pretrained_cfg(name)
+    size: dict[str, Any] = {"img_size": input_size} if config and config.fixed_input_size else {}
     model = timm.create_model(name, pretrained=False, **size)
     if not hasattr(model, "forward_intermediates"):
         raise ValueError(f"backbone '{name}' has no forward_intermediates in timm {timm.__version__}; choose another.")
@@ -109,6 +114,9 @@ class QualityBranch(nn.Module):
     Raises:
         ValueError: the patch grid is not a multiple of the window.
     """
+
+    grid: tuple[int, int]
+    patches: int
 
     def __init__(
         self,

@@ -21,7 +21,11 @@ from maagiqa_pyiqa.options import nearest, parse_options, require_choice
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """A dataset section of an option YAML. ``part`` is taken from the phase unless named."""
+    """A dataset section of an option YAML.
+
+    ``part`` is taken from the phase unless named. ``semantic_folder`` holds semantic features in the authors'
+    layout, two files an image.
+    """
 
     type: str
     name: str
@@ -34,6 +38,7 @@ class DatasetOptions:
     split: str = "official"
     split_seed: int = 0
     part: str | None = None
+    semantic_folder: str | None = None
     augment: Mapping[str, Any] | None = None
     # read by pyiqa's loader and training engine
     phase: str = "train"
@@ -109,7 +114,14 @@ class CSVQualityDataset(GeneralNRDataset):
                 problems.append(f"{name}: MOS {written} is not a number in [{low:g}, {high:g}] (option mos_range)")
             if not (root / name).is_file():
                 problems.append(f"{name}: no such image in '{root}'")
+            problems += self._missing_features(name)
         return problems
+
+    def _missing_features(self, name: str) -> list[str]:
+        if self.options.semantic_folder is None:
+            return []
+        files = semantic_files(self.options.semantic_folder, name)
+        return [f"{name}: no semantic features '{file}'" for file in files if not file.is_file()]
 
     def get_split(self, opt: Mapping[str, Any]) -> None:
         """Keep the rows of this dataset's part."""
@@ -128,7 +140,7 @@ class CSVQualityDataset(GeneralNRDataset):
         self.trans = torchvision.transforms.Compose([*build_transforms(self.options.augment), PairedToTensor()])
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``img`` (3, H, W) in [0, 1], ``mos_label`` (1,) and ``img_path``.
+        """Return ``img`` (3, H, W) in [0, 1], ``mos_label`` (1,), ``img_path`` and any ``semantic_features`` (2, D).
 
         Raises:
             ValueError: the image cannot be read; names it.
@@ -138,7 +150,19 @@ class CSVQualityDataset(GeneralNRDataset):
             image = Image.open(path).convert("RGB")
         except (OSError, Image.DecompressionBombError) as error:
             raise ValueError(f"dataset '{self.options.name}': image '{path}' cannot be read: {error}") from error
-        return {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
+        item = {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
+        if self.options.semantic_folder is not None:
+            name = Path(path).relative_to(Path(self.options.dataroot_target).expanduser())
+            files = semantic_files(self.options.semantic_folder, str(name))
+            vectors = [torch.load(file, map_location="cpu", weights_only=True).float().flatten() for file in files]
+            item["semantic_features"] = torch.stack(vectors)  # (2, D)
+        return item
+
+
+def semantic_files(folder: str | Path, name: str) -> list[Path]:
+    """Files of one image in the authors' layout, semantic content first, then coherence."""
+    stem = Path(folder).expanduser() / Path(name).with_suffix("")
+    return [stem.with_name(f"{stem.name}_{prompt}.pt") for prompt in ("semantic_content", "coherence")]
 
 
 def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:

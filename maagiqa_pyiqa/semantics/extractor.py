@@ -19,17 +19,19 @@ DTYPES = ("auto", "fp32", "bf16", "fp16")
 
 @runtime_checkable
 class SemanticExtractor(Protocol):
-    """A frozen model giving one vector per image and semantic prompt.
+    """A frozen model giving one vector per image and semantic prompt."""
 
-    Attributes:
-        prompts: names of the E semantic prompts, in the order of the output.
-        feature_dim: D, width of a vector.
-        fingerprint: hash of everything the numbers depend on: weights, prompts, pooling, preprocessing, dtype.
-    """
+    @property
+    def prompts(self) -> Sequence[str]:
+        """Names of the E semantic prompts, in the order of the output."""
 
-    prompts: Sequence[str]
-    feature_dim: int
-    fingerprint: str
+    @property
+    def feature_dim(self) -> int:
+        """D, width of a vector."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything the numbers depend on: weights, prompts, pooling, preprocessing, dtype."""
 
     def extract(self, images: Images) -> torch.Tensor:
         """Return (N, E, D) float32 on the CPU; raise on the first image that cannot be read."""

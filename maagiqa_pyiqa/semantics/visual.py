@@ -11,6 +11,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import timm
 import torch
@@ -32,6 +33,8 @@ TORCH_DTYPES = {"auto": torch.float32, "fp32": torch.float32, "bf16": torch.bflo
 
 class VisualEncoder(nn.Module):
     """Image (N, 3, 260, 260) in [0, 1] to mean and deviation over positions, (N, 2, 1280)."""
+
+    backbone: Any  # timm's forward_features is not part of nn.Module
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +93,7 @@ class VisualExtractor:
                 batch = []
         yield from self._encode(batch)
 
-    def _prepare(self, image: object) -> torch.Tensor:
+    def _prepare(self, image: Any) -> torch.Tensor:
         if not torch.is_tensor(image):
             if not isinstance(image, Image.Image):
                 image = Image.open(str(image))

@@ -1,0 +1,97 @@
+"""The start-up hook: what an interpreter does before anybody imports anything."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def python(code, **environment):
+    result = subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_import_pyiqa_alone_lists_our_metrics():
+    listed = python("import pyiqa; print([name for name in pyiqa.list_models() if 'maagiqa' in name])")
+    assert listed == "['maagiqa', 'maagiqa-lite']"
+
+
+def test_pyiqa_command_lists_our_metrics():
+    code = "import sys; sys.argv = ['pyiqa', '-ls']; from pyiqa.pyiqa_cmd import main; main()"
+    assert "maagiqa-lite" in python(code)
+
+
+def test_pyiqa_knows_our_arch_datasets_model_and_statistics():
+    code = (
+        "import pyiqa.train as t; from pyiqa.utils.registry import *;"
+        "print('MAAGIQA' in ARCH_REGISTRY, 'AGIQA3kDataset' in DATASET_REGISTRY, 'MAAGIQAModel' in MODEL_REGISTRY,"
+        " 'calculate_srcc_plcc' in METRIC_REGISTRY)"
+    )
+    assert python(code) == "True True True True"
+
+
+def test_nothing_heavy_is_imported_at_start():
+    heavy = "import sys; print({'torch', 'pyiqa', 'numpy', 'maagiqa_pyiqa'} & set(sys.modules))"
+    assert python(heavy) == "set()"
+
+
+def test_an_environment_variable_switches_it_off_and_entry_points_still_serve_training():
+    off = {"MAAGIQA_PYIQA_STARTUP": "0"}
+    assert python("import pyiqa; print('maagiqa' in pyiqa.list_models())", **off) == "False"
+    registry = "from pyiqa.utils.registry import ARCH_REGISTRY as a; print('MAAGIQA' in a)"
+    assert python(f"import pyiqa; {registry}", **off) == "True"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import maagiqa_pyiqa, pyiqa", "import pyiqa, maagiqa_pyiqa", "import maagiqa_pyiqa as m, pyiqa; m.register()"],
+)
+@pytest.mark.parametrize("hook", ["0", "1"])
+def test_registering_in_any_order_and_twice_is_harmless(code, hook):
+    assert python(f"{code}; print('maagiqa-lite' in pyiqa.list_models())", MAAGIQA_PYIQA_STARTUP=hook) == "True"
+
+
+def test_importing_the_package_alone_is_light():
+    assert python("import maagiqa_pyiqa, sys; print('torch' in sys.modules)", MAAGIQA_PYIQA_STARTUP="0") == "False"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "from pyiqa.default_model_configs import DEFAULT_CONFIGS as c; c['maagiqa'] = {'metric_opts': {'type': 'Theirs'}}",
+        "from pyiqa.utils.registry import ARCH_REGISTRY as a; a.register(type('X', (), {'__module__': 'Theirs'}), name='MAAGIQA')",
+    ],
+)
+def test_a_name_clash_names_both_owners(foreign):
+    code = f"""
+import pyiqa
+{foreign}
+try:
+    import maagiqa_pyiqa
+except RuntimeError as error:
+    print(error)
+"""
+    message = python(code, MAAGIQA_PYIQA_STARTUP="0")
+    assert "Theirs" in message
+    assert "maagiqa_pyiqa" in message
+
+
+def test_a_broken_package_is_a_warning_and_pyiqa_still_imports():
+    code = (
+        "import sys, warnings; warnings.simplefilter('always'); sys.modules['maagiqa_pyiqa'] = None; import pyiqa;"
+        "print('piqe' in pyiqa.list_models())"
+    )
+    assert python(code) == "True"
+
+
+def test_the_hook_module_costs_little_at_start():
+    """A gross check against something heavy slipping in; the measured cost is in benchmarks/RESULTS.md."""
+    code = "import importlib, sys, time; import _maagiqa_pyiqa_startup as h; t = time.perf_counter(); importlib.reload(h); print(time.perf_counter() - t)"
+    assert min(float(python(code)) for _ in range(3)) < 0.02
