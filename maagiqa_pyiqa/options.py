@@ -55,8 +55,12 @@ def parse_options(cls: type[OptionsType], given: Mapping[str, Any], where: str) 
         An instance of ``cls``.
 
     Raises:
-        ValueError: an unknown key, or a value that ``cls`` refuses.
+        ValueError: an unknown or a missing key, or a value that ``cls`` refuses.
     """
-    known = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
-    reject_unknown(where, given.keys(), known)
+    fields = [field for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    reject_unknown(where, given.keys(), [field.name for field in fields])
+    for field in fields:
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and field.name not in given:
+            raise ValueError(f"{where}: option '{field.name}' is missing.")
     return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})

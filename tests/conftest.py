@@ -1,7 +1,8 @@
-"""Fixtures: real data (its tests are skipped where it is absent), real images, networks small enough for any machine."""
+"""Fixtures: real data (tests that need it are skipped where it is absent), real images, small networks."""
 
 import os
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def shared() -> Path:
     """Folder of recorded values and real data, beside the repository unless MAAGIQA_SHARED names another."""
     folder = Path(os.environ.get("MAAGIQA_SHARED", Path(__file__).parents[2] / "shared"))
     if not folder.is_dir():
-        pytest.skip("no 'shared' folder beside the repository and MAAGIQA_SHARED is not set")
+        pytest.skip("no recorded values and real data: no 'shared' beside the repository or at MAAGIQA_SHARED")
     return folder
 
 
@@ -60,10 +61,10 @@ def images(_crops) -> torch.Tensor:
     return _crops.clone()
 
 
-@pytest.fixture
-def tiny_options():
+@pytest.fixture(scope="session")
+def tiny_options() -> MappingProxyType:
     """Options of a small network, as an option file would hold them."""
-    return dict(TINY)
+    return MappingProxyType(TINY)
 
 
 @pytest.fixture

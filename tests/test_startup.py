@@ -62,13 +62,17 @@ def test_importing_the_package_alone_is_light():
     assert python("import maagiqa_pyiqa, sys; print('torch' in sys.modules)", MAAGIQA_PYIQA_STARTUP="0") == "False"
 
 
-@pytest.mark.parametrize(
-    "foreign",
-    [
-        "from pyiqa.default_model_configs import DEFAULT_CONFIGS as c; c['maagiqa'] = {'metric_opts': {'type': 'Theirs'}}",
-        "from pyiqa.utils.registry import ARCH_REGISTRY as a; a.register(type('X', (), {'__module__': 'Theirs'}), name='MAAGIQA')",
-    ],
-)
+FOREIGN_METRIC = """
+from pyiqa.default_model_configs import DEFAULT_CONFIGS
+DEFAULT_CONFIGS['maagiqa'] = {'metric_opts': {'type': 'Theirs'}}
+"""
+FOREIGN_ARCH = """
+from pyiqa.utils.registry import ARCH_REGISTRY
+ARCH_REGISTRY.register(type('X', (), {'__module__': 'Theirs'}), name='MAAGIQA')
+"""
+
+
+@pytest.mark.parametrize("foreign", [FOREIGN_METRIC, FOREIGN_ARCH])
 def test_a_name_clash_names_both_owners(foreign):
     code = f"""
 import pyiqa
@@ -93,5 +97,8 @@ def test_a_broken_package_is_a_warning_and_pyiqa_still_imports():
 
 def test_the_hook_module_costs_little_at_start():
     """A gross check against something heavy slipping in; the measured cost is in benchmarks/RESULTS.md."""
-    code = "import importlib, sys, time; import _maagiqa_pyiqa_startup as h; t = time.perf_counter(); importlib.reload(h); print(time.perf_counter() - t)"
+    code = (
+        "import importlib, sys, time, _maagiqa_pyiqa_startup as hook; start = time.perf_counter();"
+        "importlib.reload(hook); print(time.perf_counter() - start)"
+    )
     assert min(float(python(code)) for _ in range(3)) < 0.02

@@ -90,7 +90,7 @@ def _strip_module(state_dict: StateDict) -> dict[str, torch.Tensor]:
 
 
 def convert_official(state_dict: StateDict) -> dict[str, torch.Tensor]:
-    """Rename the authors' state dict to ours and leave out the about 21.7 M parameters it never uses.
+    """Rename the authors' state dict to ours and leave out the parameters it never reads.
 
     Raises:
         ValueError: a name that the authors' network does not have.

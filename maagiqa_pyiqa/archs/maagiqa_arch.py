@@ -35,8 +35,12 @@ PRESETS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
             "input_size": 384,
             "interpolation": "cubic-antialias",
             "embed_dim": 128,
-            "num_tab": 1,
+            "num_tab": 0,
+            "depths": (1,),
+            "num_heads": (4,),
             "dim_mlp": 128,
+            "scale": 0.13,
+            "score_bias": 1.0,
             "feature_dim": 1280,
         },
     }
@@ -66,6 +70,7 @@ class MAAGIQAOptions:
     dim_mlp: int = 768
     scale: float = 0.8
     drop: float = 0.1
+    score_bias: float | None = None  # where per-patch scores start; None leaves it to chance, as the authors do
     use_quality: bool = True
     num_prompts: int = 2
     feature_dim: int = 4096
@@ -81,6 +86,8 @@ class MAAGIQAOptions:
             self._require_integer(name, minimum=1)
         for name in ("num_tab", "num_prompts"):
             self._require_integer(name, minimum=0)
+        if not self.taps:
+            raise ValueError("MAAGIQA: taps is empty; name at least one intermediate output of the backbone.")
         if self.num_prompts == 0 and not self.use_quality:
             raise ValueError("MAAGIQA: nothing to score from: num_prompts is 0 and use_quality is False.")
         if self.fusion == "none" and (self.num_prompts or not self.use_quality):
@@ -201,6 +208,11 @@ class MAAGIQA(nn.Module):
             drop=options.drop,
         )
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters; images and features are brought to it."""
+        return next(self.parameters()).dtype
+
     def forward(
         self, x: torch.Tensor, semantic_features: torch.Tensor | None = None, return_details: bool = False
     ) -> torch.Tensor | Details:
@@ -223,7 +235,7 @@ class MAAGIQA(nn.Module):
         x = check_images(x)
         features = self._semantic_features(x, semantic_features)
         if self.quality_branch is None:
-            quality_feature = x.new_empty(len(x), 0)
+            quality_feature = x.new_empty(len(x), 0, dtype=self.dtype)
         else:
             patch_quality = self.quality_branch(self._normalise(x))
             quality_feature = patch_quality.feature
@@ -235,16 +247,17 @@ class MAAGIQA(nn.Module):
 
     def _normalise(self, x: torch.Tensor) -> torch.Tensor:
         options = self.options
-        return (squash(x, options.input_size, options.interpolation) - options.mean) / options.std
+        x = squash(x, options.input_size, options.interpolation).to(self.dtype)
+        return (x - options.mean) / options.std
 
     def _semantic_features(self, x: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
         if self.options.num_prompts == 0:
             if given is not None:
                 raise ValueError("semantic_features were given to a network configured with num_prompts 0.")
-            return x.new_empty(len(x), 0, self.options.feature_dim)
+            return x.new_empty(len(x), 0, self.options.feature_dim, dtype=self.dtype)
         features = self._extract(x) if given is None else given
         check_semantic_features(features, (len(x), self.options.num_prompts, self.options.feature_dim))
-        return features.to(x)
+        return features.to(x.device, self.dtype)
 
     @torch.compiler.disable
     def _extract(self, x: torch.Tensor) -> torch.Tensor:

@@ -87,6 +87,9 @@ class TappedBackbone(nn.Module):
 def _create_timm_model(name: str, input_size: int) -> nn.Module:
     if not timm.is_model(name.split(".")[0]):
         raise ValueError(f"backbone '{name}' is not a timm model.{nearest(name, timm.list_models())}")
+    tagged = timm.list_pretrained(f"{name.split('.')[0]}.*")
+    if "." in name and name not in tagged:
+        raise ValueError(f"timm has no weights tagged '{name}'.{nearest(name, tagged)} Known: {', '.join(tagged)}.")
     config = timm.get_pretrained_cfg(name)
     size: dict[str, Any] = {"img_size": input_size} if config and config.fixed_input_size else {}
     model = timm.create_model(name, pretrained=False, **size)
@@ -110,6 +113,8 @@ class QualityBranch(nn.Module):
         dim_mlp: hidden width inside Swin blocks.
         scale: weight of a Swin layer's output against its input.
         drop: dropout rate.
+        score_bias: initial bias of the per-patch score before its ReLU, so that few patches start dead; None for
+            PyTorch's default.
 
     Raises:
         ValueError: the patch grid is not a multiple of the window.
@@ -132,6 +137,7 @@ class QualityBranch(nn.Module):
         dim_mlp: int,
         scale: float,
         drop: float,
+        score_bias: float | None,
     ) -> None:
         super().__init__()
         self.backbone = TappedBackbone(backbone, taps, input_size)
@@ -157,6 +163,8 @@ class QualityBranch(nn.Module):
         self.swintransformer2 = _swin_stage(self.grid, embed_dim // 2, swin)
         self.fc_score = _patch_head(embed_dim // 2, drop, nn.ReLU())
         self.fc_weight = _patch_head(embed_dim // 2, drop, nn.Sigmoid())
+        if score_bias is not None:
+            nn.init.constant_(self.fc_score[3].bias, score_bias)
 
     def forward(self, x: torch.Tensor) -> PatchQuality:
         """(N, 3, input_size, input_size) normalised image to per-patch score and weight, each (N, patches)."""

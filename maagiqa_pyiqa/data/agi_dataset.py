@@ -136,7 +136,6 @@ class CSVQualityDataset(GeneralNRDataset):
     def get_transforms(self, opt: Mapping[str, Any]) -> None:
         """Turn the ``augment`` section into transforms; unknown names are errors."""
         self.img_range = 1.0
-        # our transforms work on tensors, pyiqa's on PIL images: pyiqa's come first in a sensible option file
         self.trans = torchvision.transforms.Compose([*build_transforms(self.options.augment), PairedToTensor()])
 
     def __getitem__(self, index: int) -> dict[str, Any]:

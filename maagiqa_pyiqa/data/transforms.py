@@ -24,6 +24,10 @@ PYIQA_TRANSFORMS = (
 )  # fmt: skip
 
 
+def _as_tensor(image: Image.Image | torch.Tensor) -> torch.Tensor:
+    return image if torch.is_tensor(image) else to_tensor(image)
+
+
 class Squash:
     """Resize to a square without keeping the aspect ratio, exactly as the network would.
 
@@ -38,8 +42,7 @@ class Squash:
 
     def __call__(self, image: Image.Image | torch.Tensor) -> torch.Tensor:
         """Image to (3, size, size) in [0, 1]."""
-        x = image if torch.is_tensor(image) else to_tensor(image)
-        return squash(x.unsqueeze(0), self.size, self.interpolation)[0]
+        return squash(_as_tensor(image).unsqueeze(0), self.size, self.interpolation)[0]
 
 
 class RandomQuarterTurns:
@@ -48,8 +51,9 @@ class RandomQuarterTurns:
     def __init__(self, p: float = 0.7) -> None:
         self.p = p
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """(3, H, W) to the same, or (3, W, H) after an odd number of turns."""
+    def __call__(self, image: Image.Image | torch.Tensor) -> torch.Tensor:
+        """Image to (3, H, W), or (3, W, H) after an odd number of turns."""
+        x = _as_tensor(image)
         return torch.rot90(x, random.randint(1, 3), (-2, -1)) if random.random() < self.p else x
 
 
@@ -59,8 +63,9 @@ class RandomHeightFlip:
     def __init__(self, p: float = 0.7) -> None:
         self.p = p
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """(3, H, W) to the same."""
+    def __call__(self, image: Image.Image | torch.Tensor) -> torch.Tensor:
+        """Image to (3, H, W)."""
+        x = _as_tensor(image)
         return x.flip(-2) if random.random() < self.p else x
 
 
@@ -78,13 +83,16 @@ def build_transforms(augment: Mapping[str, Any] | None) -> list[Transform]:
         augment: name to arguments: a mapping, one value, or false to leave it out.
 
     Raises:
-        ValueError: an unknown name (pyiqa alone would drop it silently).
+        ValueError: an unknown name (pyiqa alone would drop it silently), or one of pyiqa's, which work on PIL
+            images, after one of ours, which give tensors.
     """
     augment = augment or {}
     reject_unknown("augment", augment.keys(), (*OWN_TRANSFORMS, *PYIQA_TRANSFORMS))
     transforms: list[Transform] = []
     for name, arguments in augment.items():
         if name in PYIQA_TRANSFORMS:
+            if any(isinstance(transform, tuple(OWN_TRANSFORMS.values())) for transform in transforms):
+                raise ValueError(f"augment: '{name}' is pyiqa's and works on PIL images; put it before our own.")
             transforms += transform_mapping(name, arguments)
         elif arguments is not False:
             transforms.append(_build(OWN_TRANSFORMS[name], arguments))

@@ -18,7 +18,7 @@ from pyiqa.models.general_iqa_model import GeneralIQAModel
 from pyiqa.utils import get_root_logger
 
 from maagiqa_pyiqa.evaluation import evaluate
-from maagiqa_pyiqa.options import parse_options, reject_unknown, require_choice
+from maagiqa_pyiqa.options import nearest, parse_options, reject_unknown, require_choice
 
 SECTIONS = (
     "name", "model_type", "num_gpu", "manual_seed", "datasets", "test", "network", "path", "train", "val", "logger",
@@ -39,7 +39,8 @@ class TrainOptions:
     """The ``train`` section of an option YAML.
 
     ``scheduler`` values may be the word ``total_iter``, replaced by the number of iterations of the whole run.
-    ``freeze`` lists name prefixes of parameters that are not trained.
+    ``freeze`` lists name prefixes of parameters that are not trained; ``freeze_norm_statistics`` keeps the running
+    statistics of batch norms, which small batches would spoil; ``max_grad_norm`` clips the gradient.
     """
 
     optim: Mapping[str, Any]
@@ -50,6 +51,8 @@ class TrainOptions:
     warmup_iter: int = -1
     autocast: str = "none"
     freeze: tuple[str, ...] = ()
+    freeze_norm_statistics: bool = False
+    max_grad_norm: float | None = None
     mos_loss_opt: Mapping[str, Any] | None = None
     metric_loss_opt: Mapping[str, Any] | None = None
 
@@ -92,7 +95,25 @@ class MAAGIQAModel(GeneralIQAModel):
     def init_training_settings(self) -> None:
         """Freeze, then set up losses, optimizer and scheduler as pyiqa does."""
         self._freeze()
+        self._check_rates()
+        # built now, so that what is wrong with it is said before training rather than after
+        self.test_loader = self._build_test_loader()
         super().init_training_settings()
+
+    def _build_test_loader(self) -> Any:
+        if not self.opt.get("test"):
+            return None
+        section = {"phase": "val", "part": "test", **self.opt["test"]}
+        return build_dataloader(build_dataset(section), section)
+
+    def _check_rates(self) -> None:
+        """Fail on a learning rate or weight decay for a part of the network that does not exist."""
+        names = [name for name, _ in self.net.named_parameters()]
+        for key in self.train_options.optim:
+            part = key.removeprefix("weight_decay_").removeprefix("lr_")
+            if part != key and not any(part in name for name in names):
+                parts = {piece for name in names for piece in name.split(".") if not piece.isdigit()}
+                raise ValueError(f"train: optim '{key}' names no part of the network.{nearest(part, parts)}")
 
     def _freeze(self) -> None:
         names = dict(self.get_bare_model(self.net).named_parameters())
@@ -134,6 +155,7 @@ class MAAGIQAModel(GeneralIQAModel):
     def optimize_parameters(self, current_iter: int) -> None:
         """One step of the optimizer, and of the scheduler where it steps per iteration."""
         self.optimizer.zero_grad()
+        self._hold_norm_statistics()
         with self._autocast():
             self.output_score = self.net_forward(self.net)
         losses = OrderedDict()
@@ -142,11 +164,20 @@ class MAAGIQAModel(GeneralIQAModel):
         if self.cri_metric:
             losses["l_metric"] = self.cri_metric(self.output_score, self.gt_mos)
         sum(losses.values()).backward()
+        if self.train_options.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.train_options.max_grad_norm)
         self.optimizer.step()
         if self.train_options.scheduler_step == "iteration":
             for scheduler in self.schedulers:
                 scheduler.step()
         self.log_dict = self.reduce_loss_dict(losses)
+
+    def _hold_norm_statistics(self) -> None:
+        # at every step: pyiqa puts the whole network back into training mode after each validation
+        if self.train_options.freeze_norm_statistics:
+            for module in self.net.modules():
+                if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                    module.eval()
 
     def save(self, epoch: int, current_iter: int, save_net_label: str = "net") -> None:
         """Save; pyiqa calls this with epoch -1 at the end of training, before its last validation."""
@@ -157,17 +188,16 @@ class MAAGIQAModel(GeneralIQAModel):
         """Validate; after the last validation of the run, test with the best weights."""
         super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
         validation_names = [d["name"] for phase, d in self.opt["datasets"].items() if phase.startswith("val")]
-        if self._finished and self.opt.get("test") and dataloader.dataset.opt["name"] == validation_names[-1]:
+        if self._finished and self.test_loader and dataloader.dataset.opt["name"] == validation_names[-1]:
             self.final_test()
 
     def final_test(self) -> dict[str, float]:
         """Score the ``test`` section's dataset with the best weights and log all figures."""
-        section = {"phase": "val", "part": "test", **self.opt["test"]}
-        loader = build_dataloader(build_dataset(section), section)
-        scores, mos = self.predict(self.net_best, loader)
+        scores, mos = self.predict(self.net_best, self.test_loader)
         figures = evaluate(scores, mos)
         listed = "".join(f"\n\t # {name}: {value:.4f}" for name, value in figures.items())
-        get_root_logger().info(f"Test {section['name']} ({len(mos)} images, best weights){listed}")
+        name = self.test_loader.dataset.opt["name"]
+        get_root_logger().info(f"Test {name} ({len(mos)} images, best weights){listed}")
         return figures
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.checkpoint import packaged_weights
-from maagiqa_pyiqa.archs.preprocess import squash
+from maagiqa_pyiqa.archs.preprocess import check_images, squash
 from maagiqa_pyiqa.semantics.extractor import Images, fingerprint_of
 
 BACKBONE = "tf_efficientnet_lite2"
@@ -93,14 +93,15 @@ class VisualExtractor:
                 batch = []
         yield from self._encode(batch)
 
+    @torch.no_grad()
     def _prepare(self, image: Any) -> torch.Tensor:
         if not torch.is_tensor(image):
             if not isinstance(image, Image.Image):
                 image = Image.open(str(image))
             image = to_tensor(image.convert("RGB"))
-        return squash(image.unsqueeze(0), INPUT_SIZE, "cubic-antialias")[0]
+        return squash(check_images(image.unsqueeze(0)), INPUT_SIZE, "cubic-antialias")[0]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _encode(
         self, batch: list[tuple[int, torch.Tensor | Exception]]
     ) -> Iterator[tuple[int, torch.Tensor | Exception]]:
@@ -111,7 +112,7 @@ class VisualExtractor:
     def _forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.to(self.device, self.dtype)
         with torch.autocast(self.device.type, enabled=False):  # the same numbers inside a caller's autocast
-            return self._encoder(x).float().cpu().clone()
+            return self._encoder(x).float().cpu()
 
 
 def _load_encoder() -> VisualEncoder:
