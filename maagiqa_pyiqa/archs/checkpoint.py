@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from maagiqa_pyiqa.files import written_whole
 from maagiqa_pyiqa.reachability import require_reachable
 
 StateDict = Mapping[str, torch.Tensor]
@@ -143,18 +144,9 @@ def _first(names: Iterable[str], limit: int = 5) -> str:
 
 
 def save_checkpoint(state_dict: StateDict, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write safetensors, whole or not at all: aside first, then moved into place.
-
-    Matrices and kernels are kept in half precision where they already are; nothing is converted here.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Write safetensors, whole or not at all."""
+    with written_whole(path) as aside:
         save_file({name: tensor.contiguous() for name, tensor in state_dict.items()}, aside, dict(metadata or {}))
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def packaged_weights(name: str) -> Path:

@@ -161,10 +161,8 @@ class QualityBranch(nn.Module):
         self.tablock2 = nn.Sequential(*[TABlock(self.patches, drop) for _ in range(num_tab)])
         self.conv2 = nn.Conv2d(embed_dim, embed_dim // 2, 1)
         self.swintransformer2 = _swin_stage(self.grid, embed_dim // 2, swin)
-        self.fc_score = _patch_head(embed_dim // 2, drop, nn.ReLU())
+        self.fc_score = _patch_head(embed_dim // 2, drop, nn.ReLU(), score_bias)
         self.fc_weight = _patch_head(embed_dim // 2, drop, nn.Sigmoid())
-        if score_bias is not None:
-            nn.init.constant_(self.fc_score[3].bias, score_bias)
 
     def forward(self, x: torch.Tensor) -> PatchQuality:
         """(N, 3, input_size, input_size) normalised image to per-patch score and weight, each (N, patches)."""
@@ -186,5 +184,8 @@ def _swin_stage(grid: tuple[int, int], dim: int, swin: dict[str, object]) -> nn.
     return stage
 
 
-def _patch_head(dim: int, drop: float, activation: nn.Module) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(drop), nn.Linear(dim, 1), activation)
+def _patch_head(dim: int, drop: float, activation: nn.Module, bias: float | None = None) -> nn.Sequential:
+    last = nn.Linear(dim, 1)
+    if bias is not None:
+        nn.init.constant_(last.bias, bias)
+    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(drop), last, activation)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.files import write_whole
 
 EXAMPLES = """\
   maagiqa doctor
@@ -39,7 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Look at everything and print it; 1 if a metric cannot run here."""
     # a hub's client must not retry: whether hosts answer is found out once, below
     os.environ["HF_HUB_OFFLINE"] = "1"
-    from maagiqa_pyiqa.cli.verbs import write_whole
     from maagiqa_pyiqa.scoring import check_metric_names
 
     names = arguments.metric or list(METRICS)

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.cli.verbs import add_verb, positive, write_whole
+from maagiqa_pyiqa.cli.verbs import add_verb, positive
+from maagiqa_pyiqa.files import write_whole
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.scoring import ImageScores

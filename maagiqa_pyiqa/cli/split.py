@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from maagiqa_pyiqa.cli.verbs import add_verb, write_whole
+from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.files import write_whole
 
 EXAMPLES = """\
   maagiqa split data.csv --split official --csv official.csv

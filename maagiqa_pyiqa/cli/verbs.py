@@ -1,11 +1,9 @@
-"""What verbs share: making a parser with examples, and writing results whole."""
+"""What verbs share: making a parser with examples."""
 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -31,12 +29,3 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
-
-
-def write_whole(path: str | Path, text: str) -> None:
-    """Write a text file aside, then move it into place."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

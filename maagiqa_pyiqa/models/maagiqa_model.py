@@ -10,14 +10,17 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from pyiqa.data import build_dataloader, build_dataset
 from pyiqa.models.general_iqa_model import GeneralIQAModel
 from pyiqa.utils import get_root_logger
+from pyiqa.utils.dist_util import master_only
 
 from maagiqa_pyiqa.evaluation import evaluate
+from maagiqa_pyiqa.files import written_whole
 from maagiqa_pyiqa.options import nearest, parse_options, reject_unknown, require_choice
 
 SECTIONS = (
@@ -92,9 +95,13 @@ class MAAGIQAModel(GeneralIQAModel):
         self._finished = False
         super().__init__(opt)
 
+    def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
+        """Freeze, then move and wrap: a distributed wrapper must know beforehand what gets gradients."""
+        self._freeze(net)
+        return super().model_to_device(net)
+
     def init_training_settings(self) -> None:
-        """Freeze, then set up losses, optimizer and scheduler as pyiqa does."""
-        self._freeze()
+        """Check what the options name, then set up losses, optimizer and scheduler as pyiqa does."""
         self._check_rates()
         # built now, so that what is wrong with it is said before training rather than after
         self.test_loader = self._build_test_loader()
@@ -115,8 +122,8 @@ class MAAGIQAModel(GeneralIQAModel):
                 parts = {piece for name in names for piece in name.split(".") if not piece.isdigit()}
                 raise ValueError(f"train: optim '{key}' names no part of the network.{nearest(part, parts)}")
 
-    def _freeze(self) -> None:
-        names = dict(self.get_bare_model(self.net).named_parameters())
+    def _freeze(self, net: torch.nn.Module) -> None:
+        names = dict(net.named_parameters())
         for prefix in self.train_options.freeze:
             frozen = [name for name in names if name.startswith(prefix)]
             if not frozen:
@@ -183,6 +190,21 @@ class MAAGIQAModel(GeneralIQAModel):
         """Save; pyiqa calls this with epoch -1 at the end of training, before its last validation."""
         self._finished = epoch == -1
         super().save(epoch, current_iter, save_net_label)
+
+    @master_only
+    def save_network(
+        self, net: torch.nn.Module, net_label: str, current_iter: int | None = None, param_key: str = "params"
+    ) -> None:
+        """Save ``{param_key: state dict}`` whole or not at all; pyiqa would drop a checkpoint it cannot write.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written to.
+        """
+        label = net_label if current_iter is None else f"{net_label}_{'latest' if current_iter == -1 else current_iter}"
+        target = Path(self.opt["path"]["models"]) / f"{label}.pth"
+        state_dict = {name: tensor.cpu() for name, tensor in self.get_bare_model(net).state_dict().items()}
+        with written_whole(target) as aside:
+            torch.save({param_key: state_dict}, aside)
 
     def nondist_validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool) -> None:
         """Validate; after the last validation of the run, test with the best weights."""
