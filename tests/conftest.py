@@ -6,10 +6,15 @@ from types import MappingProxyType
 
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+
+# a busy machine is no failure
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 TINY = {
     "backbone": "resnet18",

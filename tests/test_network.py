@@ -430,7 +430,7 @@ def test_options_of_the_wrong_kind_are_refused_by_name(tiny_net, options, messag
 
 
 def test_an_unknown_tag_of_a_backbone_is_refused(tiny_net):
-    with pytest.raises(ValueError, match=r"backbone 'vit_base_patch8_224\.augerg' is not a timm model"):
+    with pytest.raises(ValueError, match=r"no weights tagged .*Did you mean 'vit_base_patch8_224\.augreg_in21k"):
         tiny_net(backbone="vit_base_patch8_224.augerg", taps=[1])
 
 
