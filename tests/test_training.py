@@ -177,7 +177,7 @@ SECTION_ERRORS = {
     "val": (("val",), "key_metrics", "val: unknown option .* Did you mean 'key_metric'"),
     "logger": (("logger",), "print_frq", "logger: unknown option .* Did you mean 'print_freq'"),
     "network": (("network",), "embed_dims", "MAAGIQA: unknown option .* Did you mean 'embed_dim'"),
-    "optim": (("train", "optim"), "lr_bakbone", "lr_bakbone.*'lr_backbone'|lr_bakbone.*no parameter"),
+    "optim": (("train", "optim"), "lr_bakbone", "'lr_bakbone' names no part .* Did you mean 'backbone'"),
     "scheduler": (("train", "scheduler"), "T_maxx", "T_maxx"),
     "loss": (("train", "mos_loss_opt"), "loss_wieght", "loss_wieght"),
 }
