@@ -42,6 +42,7 @@ OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
         },
     }
 )
+_RUNNING = "running"
 _done: set[str] = set()
 
 
@@ -51,6 +52,16 @@ def register() -> None:
     Raises:
         RuntimeError: another package already owns one of our names; names both.
     """
+    if _RUNNING in _done:
+        return  # looking up who owns a name makes pyiqa call every entry point, this one too
+    _done.add(_RUNNING)
+    try:
+        _register_all()
+    finally:
+        _done.discard(_RUNNING)
+
+
+def _register_all() -> None:
     _register_metrics()
     registries = importlib.import_module("pyiqa.utils.registry")
     for registry_name, objects in OBJECTS.items():
