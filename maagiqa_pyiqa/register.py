@@ -42,8 +42,8 @@ OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
         },
     }
 )
-_RUNNING = "running"
 _done: set[str] = set()
+_in_progress = False
 
 
 def register() -> None:
@@ -52,13 +52,14 @@ def register() -> None:
     Raises:
         RuntimeError: another package already owns one of our names; names both.
     """
-    if _RUNNING in _done:
+    global _in_progress
+    if _in_progress:
         return  # looking up who owns a name makes pyiqa call every entry point, this one too
-    _done.add(_RUNNING)
+    _in_progress = True
     try:
         _register_all()
     finally:
-        _done.discard(_RUNNING)
+        _in_progress = False
 
 
 def _register_all() -> None:
