@@ -24,10 +24,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; bad input is one line on standard error and exit code 2, never a traceback."""
-    parsed, rest = build_parser().parse_known_args(arguments)
+    parser = build_parser()
+    parsed, rest = parser.parse_known_args(arguments)
     parsed.rest = rest
     if rest and not getattr(parsed, "passes_rest", False):
-        build_parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return parsed.handler(parsed)
     except (ValueError, TypeError, FileNotFoundError, ConnectionError, ImportError) as error:

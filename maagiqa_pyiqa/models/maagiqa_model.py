@@ -66,8 +66,11 @@ class TrainOptions:
             raise ValueError("train: name a loss in mos_loss_opt or metric_loss_opt.")
 
 
-def check_option_sections(opt: Mapping[str, Any]) -> None:
+def check_option_sections(opt: Mapping[str, Any]) -> TrainOptions:
     """Fail on a key that nothing reads, in any section but those that check themselves (network, datasets).
+
+    Returns:
+        The ``train`` section, parsed.
 
     Raises:
         ValueError: names the section, the key and the nearest known one.
@@ -76,7 +79,7 @@ def check_option_sections(opt: Mapping[str, Any]) -> None:
     reject_unknown("path", opt.get("path", {}).keys(), PATH_KEYS)
     reject_unknown("val", (opt.get("val") or {}).keys(), VAL_KEYS)
     reject_unknown("logger", opt.get("logger", {}).keys(), LOGGER_KEYS)
-    parse_options(TrainOptions, opt.get("train", {}), "train")
+    return parse_options(TrainOptions, opt.get("train", {}), "train")
 
 
 class MAAGIQAModel(GeneralIQAModel):
@@ -90,8 +93,7 @@ class MAAGIQAModel(GeneralIQAModel):
     """
 
     def __init__(self, opt: dict[str, Any]) -> None:
-        check_option_sections(opt)
-        self.train_options = parse_options(TrainOptions, opt["train"], "train")
+        self.train_options = check_option_sections(opt)
         self._finished = False
         super().__init__(opt)
 
