@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import socket
 import threading
+import urllib.parse
+import urllib.request
 
 LIMIT_SECONDS = 4.0
 
 
 def is_reachable(host: str, port: int = 443, limit: float = LIMIT_SECONDS) -> bool:
-    """Return whether a TCP connection to ``host`` opens within ``limit`` seconds, name look-up included."""
+    """Return whether a TCP connection to ``host`` opens within ``limit`` seconds, name look-up included.
+
+    Where https goes through a proxy, the proxy is what has to answer.
+    """
+    proxy = urllib.parse.urlparse(urllib.request.getproxies().get("https", ""))
+    if proxy.hostname and not urllib.request.proxy_bypass(host):
+        host, port = proxy.hostname, proxy.port or port
     opened: list[bool] = []
 
     def connect() -> None:

@@ -26,11 +26,20 @@ METRICS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
             "lower_better": False,
             "score_range": "~0, ~5",
         },
+        "one-align": {
+            "metric_opts": {"type": "OneAlign"},
+            "metric_mode": "NR",
+            "lower_better": False,
+            "score_range": "1, 5",
+        },
     }
 )
 OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
     {
-        "ARCH_REGISTRY": {"MAAGIQA": "maagiqa_pyiqa.archs.maagiqa_arch"},
+        "ARCH_REGISTRY": {
+            "MAAGIQA": "maagiqa_pyiqa.archs.maagiqa_arch",
+            "OneAlign": "maagiqa_pyiqa.archs.one_align_arch",
+        },
         "DATASET_REGISTRY": {
             name: "maagiqa_pyiqa.data.agi_dataset"
             for name in ("CSVQualityDataset", "AGIQA3kDataset", "AIGCQA20kDataset")

@@ -11,7 +11,7 @@ import torch
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from torch.utils.data import DataLoader, Dataset
 
-from maagiqa_pyiqa.data.images import UnreadableImageError, read_image
+from maagiqa_pyiqa.images import UnreadableImageError, read_image
 from maagiqa_pyiqa.options import nearest
 
 Metrics = Mapping[str, torch.nn.Module]

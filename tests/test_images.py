@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from maagiqa_pyiqa.data.images import UnreadableImageError, find_images, read_image
+from maagiqa_pyiqa.images import UnreadableImageError, find_images, read_image
 
 
 def decompression_bomb(side=50_000):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from maagiqa_pyiqa.archs.checkpoint import packaged_weights
-from maagiqa_pyiqa.data.images import read_image
+from maagiqa_pyiqa.images import read_image
 
 
 @pytest.fixture(scope="module")

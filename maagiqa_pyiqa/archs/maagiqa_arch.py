@@ -112,6 +112,10 @@ class Details(NamedTuple):
 class SemanticExtractor(Protocol):
     """What the network asks of a semantic extractor; the whole protocol is in ``semantics.extractor``."""
 
+    @property
+    def feature_dim(self) -> int:
+        """D, width of a vector."""
+
     def extract(self, images: Any) -> torch.Tensor:
         """Images to features (N, E, D), float32 on the CPU."""
 
@@ -161,7 +165,8 @@ class MAAGIQA(nn.Module):
         pretrained_model_path: checkpoint to use instead: the authors' ``.pt``, pyiqa's ``.pth`` or ``.safetensors``.
         backbone_weights: where a backbone to be trained starts from: None (random), ``timm`` (timm's hub weights),
             ``package:NAME`` (weights inside an installed Python package) or a file.
-        semantics: spec of the semantic extractor, an object with its protocol, or None.
+        semantics: spec of the semantic extractor, an object with its protocol, or None. A network without trained
+            weights takes its ``feature_dim`` from it.
         **options: fields of MAAGIQAOptions.
 
     Raises:
@@ -181,6 +186,9 @@ class MAAGIQA(nn.Module):
         super().__init__()
         require_choice("MAAGIQA", "preset", preset, PRESETS)
         require_choice("MAAGIQA", "pretrained", pretrained, (*PRETRAINED, None))
+        untrained = pretrained is None and pretrained_model_path is None
+        if untrained and semantics is not None and "feature_dim" not in options:
+            options["feature_dim"] = _feature_dim_of(semantics)
         self.options = parse_options(MAAGIQAOptions, {**PRESETS[preset], **options}, "MAAGIQA")
         self.semantics = LazyExtractor(semantics)
         self.quality_branch = self._build_quality_branch() if self.options.use_quality else None
@@ -270,6 +278,14 @@ class MAAGIQA(nn.Module):
         return ", ".join(
             f"{f}={getattr(self.options, f)}" for f in fields if getattr(self.options, f) != getattr(default, f)
         )
+
+
+def _feature_dim_of(semantics: str | SemanticExtractor) -> int:
+    if not isinstance(semantics, str):
+        return semantics.feature_dim
+    from maagiqa_pyiqa.semantics.extractor import feature_dim_of
+
+    return feature_dim_of(semantics)
 
 
 def check_semantic_features(features: torch.Tensor, expected: tuple[int, int, int]) -> None:

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score and report; 1 if anything could not be scored."""
     from tqdm import tqdm
 
-    from maagiqa_pyiqa.data.images import find_images
+    from maagiqa_pyiqa.images import find_images
     from maagiqa_pyiqa.scoring import check_metric_names, create_metrics, score_images
 
     names = list(dict.fromkeys(arguments.metric or ["maagiqa-lite"]))

@@ -10,12 +10,12 @@ from typing import Any
 import pandas
 import torch
 import torchvision.transforms
-from PIL import Image
 from pyiqa.data.general_nr_dataset import GeneralNRDataset
 from pyiqa.data.transforms import PairedToTensor
 
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
 from maagiqa_pyiqa.data.transforms import build_transforms
+from maagiqa_pyiqa.images import UnreadableImageError, decode
 from maagiqa_pyiqa.options import nearest, parse_options, require_choice
 
 
@@ -146,8 +146,8 @@ class CSVQualityDataset(GeneralNRDataset):
         """
         path, mos = self.paths_mos[index]
         try:
-            image = Image.open(path).convert("RGB")
-        except (OSError, Image.DecompressionBombError) as error:
+            image = decode(path)
+        except UnreadableImageError as error:
             raise ValueError(f"dataset '{self.options.name}': image '{path}' cannot be read: {error}") from error
         item = {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
         if self.options.semantic_folder is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -13,8 +14,11 @@ from PIL import Image
 
 from maagiqa_pyiqa.options import nearest, require_choice
 
-Images: TypeAlias = "Iterable[str | Path | Image.Image] | torch.Tensor"
-DTYPES = ("auto", "fp32", "bf16", "fp16")
+Images: TypeAlias = "Iterable[str | Path | Image.Image | torch.Tensor] | torch.Tensor"
+TORCH_DTYPES: MappingProxyType[str, torch.dtype] = MappingProxyType(
+    {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+)
+DTYPES = ("auto", *TORCH_DTYPES)
 
 
 @runtime_checkable
@@ -45,23 +49,77 @@ def fingerprint_of(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def create_extractor(spec: str, device: torch.device | str | None = None, dtype: str = "auto") -> SemanticExtractor:
+def create_extractor(
+    spec: str, device: torch.device | str | None = None, dtype: str = "auto", **options: Any
+) -> SemanticExtractor:
     """Make the extractor that a spec names.
 
     Args:
-        spec: ``visual``, the small encoder inside the package.
+        spec: ``mplug-owl2`` (the published model, fetched on first use), ``mplug-owl2:DIR_OR_HUB_ID``,
+            ``transformers:DIR_OR_HUB_ID`` (any image-text model of transformers) or ``visual`` (small, inside the
+            package).
         device: where it runs; the CPU by default.
         dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        **options: keyword arguments of the extractor's class, such as ``batch_size`` or ``quantization``.
 
     Raises:
-        ValueError: no extractor of that name in this version; names the nearest.
+        ValueError: no extractor of that name; names the nearest.
+        FileNotFoundError: the directory does not exist, or a file of the model is absent.
+        ConnectionError: the hub cannot be reached; says how to point at a local directory.
     """
     require_choice("create_extractor", "dtype", dtype, DTYPES)
-    if spec == "visual":
-        from maagiqa_pyiqa.semantics.visual import VisualExtractor
+    name, _, source = spec.partition(":")
+    require_spec(spec)
+    return FACTORIES[name](source, device=device, dtype=dtype, **options)
 
-        return VisualExtractor(device=device, dtype=dtype)
-    raise ValueError(
-        f"semantic extractor '{spec}' is not available in this version, which has: visual.{nearest(spec, ['visual'])} "
-        "Or pass an object with the extractor protocol, or semantic_features with each call."
-    )
+
+def require_spec(spec: str) -> None:
+    """Raise ValueError unless ``spec`` names an extractor and has the source it needs."""
+    name, _, source = spec.partition(":")
+    known = "mplug-owl2, mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID, visual"
+    if name not in FACTORIES:
+        raise ValueError(f"there is no semantic extractor '{name}'.{nearest(name, FACTORIES)} Known: {known}.")
+    if (name == "transformers") != bool(source) and name != "mplug-owl2":
+        raise ValueError(f"semantic extractor '{spec}' is not one of: {known}.")
+
+
+def feature_dim_of(spec: str) -> int:
+    """D of the extractor that a spec names, without loading any weights.
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: as ``create_extractor``.
+    """
+    require_spec(spec)
+    name, _, source = spec.partition(":")
+    if name == "visual":
+        return 1280
+    if not source:
+        return 4096  # of the published model
+    from maagiqa_pyiqa.semantics.loading import read_config, resolve_model
+
+    config = read_config(resolve_model(source, f"semantics='{spec}'"))
+    return int(config.get("text_config", config)["hidden_size"])
+
+
+def _visual(source: str, **options: Any) -> SemanticExtractor:
+    from maagiqa_pyiqa.semantics.visual import VisualExtractor
+
+    return VisualExtractor(**options)
+
+
+def _mplug_owl2(source: str, **options: Any) -> SemanticExtractor:
+    from maagiqa_pyiqa.semantics.mplug_owl2_extractor import HUB_ID, MplugOwl2Extractor
+
+    return MplugOwl2Extractor(source or HUB_ID, **options)
+
+
+def _transformers(source: str, **options: Any) -> SemanticExtractor:
+    from maagiqa_pyiqa.semantics.transformers_lmm import TransformersExtractor
+
+    return TransformersExtractor(source, **options)
+
+
+# a factory imports what it needs, so that nobody pays for an extractor not asked for
+FACTORIES: MappingProxyType[str, Callable[..., SemanticExtractor]] = MappingProxyType(
+    {"mplug-owl2": _mplug_owl2, "transformers": _transformers, "visual": _visual}
+)

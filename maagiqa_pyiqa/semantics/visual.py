@@ -7,15 +7,13 @@ that differs from place to place (deviation over positions).
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import timm
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -23,12 +21,11 @@ from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.checkpoint import packaged_weights
 from maagiqa_pyiqa.archs.preprocess import check_images, squash
-from maagiqa_pyiqa.semantics.extractor import Images, fingerprint_of
+from maagiqa_pyiqa.semantics.batches import BatchedExtractor, as_pil
+from maagiqa_pyiqa.semantics.extractor import TORCH_DTYPES
 
 BACKBONE = "tf_efficientnet_lite2"
 INPUT_SIZE = 260
-BATCH_SIZE = 16
-TORCH_DTYPES = {"auto": torch.float32, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class VisualEncoder(nn.Module):
@@ -47,70 +44,44 @@ class VisualEncoder(nn.Module):
         return torch.stack([positions.mean(-1), positions.std(-1, correction=0)], dim=1)
 
 
-class VisualExtractor:
+class VisualExtractor(BatchedExtractor):
     """Semantic extractor on the packaged VisualEncoder; protocol in ``semantics.extractor``.
 
     Args:
         device: where it runs; the CPU by default.
         dtype: ``auto`` is fp32.
+        batch_size: images at once.
     """
 
     prompts = ("visual_mean", "visual_deviation")
     feature_dim = 1280
 
-    def __init__(self, device: torch.device | str | None = None, dtype: str = "auto") -> None:
+    def __init__(
+        self, device: torch.device | str | None = None, dtype: str = "auto", *, batch_size: int | None = None
+    ) -> None:
+        super().__init__(batch_size or 16, workers=2)
         self.device = torch.device(device or "cpu")
-        self.dtype = TORCH_DTYPES[dtype]
+        self.dtype = TORCH_DTYPES["fp32" if dtype == "auto" else dtype]
         self._encoder = _load_encoder().to(self.device, self.dtype)
 
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Hash of weights, prompts, preprocessing and dtype."""
-        weights = hashlib.sha256(packaged_weights("visual_encoder").read_bytes()).hexdigest()
-        preprocessing = f"squash {INPUT_SIZE} cubic-antialias, mean 0.5, std 0.5"
-        parts = {"weights": weights, "prompts": self.prompts, "preprocessing": preprocessing, "dtype": str(self.dtype)}
-        return fingerprint_of(parts)
+    @property
+    def fingerprint_parts(self) -> Mapping[str, Any]:
+        """Weights, prompts, preprocessing and dtype."""
+        return {
+            "extractor": "visual",
+            "weights": hashlib.sha256(packaged_weights("visual_encoder").read_bytes()).hexdigest(),
+            "prompts": self.prompts,
+            "preprocessing": f"squash {INPUT_SIZE} cubic-antialias, mean 0.5, std 0.5",
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
 
-    def extract(self, images: Images) -> torch.Tensor:
-        """Return (N, 2, 1280) float32 on the CPU; raise on the first image that cannot be read."""
-        rows = []
-        for _, row in self.stream(images):
-            if isinstance(row, Exception):
-                raise row
-            rows.append(row)
-        return torch.stack(rows) if rows else torch.empty(0, len(self.prompts), self.feature_dim)
-
-    def stream(self, images: Images) -> Iterator[tuple[int, torch.Tensor | Exception]]:
-        """Yield (index, (2, 1280) features or the error) for each image, in order, a batch in memory at a time."""
-        batch: list[tuple[int, torch.Tensor | Exception]] = []
-        for index, image in enumerate(images):
-            try:
-                batch.append((index, self._prepare(image)))
-            except (OSError, ValueError, Image.DecompressionBombError) as error:
-                batch.append((index, error))
-            if len(batch) == BATCH_SIZE:
-                yield from self._encode(batch)
-                batch = []
-        yield from self._encode(batch)
-
-    @torch.no_grad()
     def _prepare(self, image: Any) -> torch.Tensor:
         if not torch.is_tensor(image):
-            if not isinstance(image, Image.Image):
-                image = Image.open(str(image))
-            image = to_tensor(image.convert("RGB"))
-        return squash(check_images(image.unsqueeze(0)), INPUT_SIZE, "cubic-antialias")[0]
+            image = to_tensor(as_pil(image))
+        return squash(check_images(image.detach().unsqueeze(0)), INPUT_SIZE, "cubic-antialias")[0]
 
-    @torch.no_grad()
-    def _encode(
-        self, batch: list[tuple[int, torch.Tensor | Exception]]
-    ) -> Iterator[tuple[int, torch.Tensor | Exception]]:
-        tensors = [x for _, x in batch if torch.is_tensor(x)]
-        features = iter(self._forward(torch.stack(tensors)) if tensors else ())
-        return iter([(index, x if isinstance(x, Exception) else next(features)) for index, x in batch])
-
-    def _forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.to(self.device, self.dtype)
+    def _encode(self, batch: list[torch.Tensor]) -> torch.Tensor:
+        x = torch.stack(batch).to(self.device, self.dtype)
         with torch.autocast(self.device.type, enabled=False):  # the same numbers inside a caller's autocast
             return self._encoder(x).float().cpu()
 

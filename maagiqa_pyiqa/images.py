@@ -42,33 +42,38 @@ def find_images(inputs: Iterable[str | Path]) -> list[Path]:
 
 
 def read_image(path: str | Path) -> torch.Tensor:
-    """Decode an image file to 8-bit RGB.
+    """Decode an image file to a uint8 tensor (3, H, W); see ``decode``."""
+    return torch.from_numpy(np.array(decode(path))).permute(2, 0, 1)
+
+
+def decode(image: str | Path | Image.Image) -> Image.Image:
+    """Decode an image file, or convert an open image, to 8-bit RGB.
 
     Grayscale, palette and CMYK are converted, alpha is dropped, 16-bit is scaled to 8, of an animation the first
     frame is taken; EXIF rotation is ignored, all as pyiqa does (which however clips 16-bit to white).
 
-    Returns:
-        uint8 tensor (3, H, W).
-
     Raises:
-        UnreadableImageError: says whether the file is empty, cut short, too large or no image.
+        UnreadableImageError: says whether the file is absent, empty, cut short, too large or no image.
     """
-    path = Path(path)
     try:
+        if isinstance(image, Image.Image):
+            return _to_rgb(image)
+        path = Path(image)
         if path.stat().st_size == 0:
             raise UnreadableImageError("empty file (0 bytes)")
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings(), Image.open(path) as opened:
             warnings.simplefilter("ignore")  # Pillow warns of large images before it refuses huge ones
-            pixels = np.array(_to_rgb(image))
+            return _to_rgb(opened)
     except UnreadableImageError:
         raise
+    except FileNotFoundError as error:
+        raise UnreadableImageError(f"no such file: '{image}'") from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError("not an image, or of a format that Pillow does not know") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"too many pixels, refused as a decompression bomb ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
         raise UnreadableImageError(f"cannot be decoded: {error or type(error).__name__}") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,0 +1,56 @@
+"""Semantic features the authors' way, as the baseline of timings and the oracle of tests.
+
+For each image and each question two full passes, as in their script: one for logits that nobody uses and one for the
+hidden states; each encodes the image again, runs the decoder over all tokens, and lm_head over every position. One
+image at a time, decoded here. The layers are those of our network, so what differs is the procedure alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from maagiqa_pyiqa.semantics.batches import as_pil
+from maagiqa_pyiqa.semantics.llama_tokens import PromptTokens
+from maagiqa_pyiqa.semantics.mplug_owl2 import IMAGE, TEXT, MplugOwl2, make_runs
+from maagiqa_pyiqa.semantics.mplug_owl2_extractor import MplugOwl2Extractor
+
+
+def full_pass(net: MplugOwl2, pixels: torch.Tensor, prompt: PromptTokens) -> tuple[torch.Tensor, torch.Tensor]:
+    """Everything about one question, nothing reused.
+
+    Args:
+        net: with its lm_head.
+        pixels: normalised, (N, 3, S, S).
+        prompt: token ids around the image.
+
+    Returns:
+        Final hidden states (L, N, D) and logits (L, N, vocabulary).
+    """
+    image_tokens = net.model.encode_images(pixels)
+    before, after = (net.model.embed_text(ids, pixels.dtype, len(pixels)) for ids in prompt)
+    runs = make_runs((TEXT, len(before)), (IMAGE, len(image_tokens)), (TEXT, len(after)))
+    states, _ = net.model.decode(torch.cat([before, image_tokens, after]), runs)
+    if net.lm_head is None:
+        raise ValueError("the reference needs lm_head: load the extractor with words=True.")
+    return states, net.lm_head(states)
+
+
+@torch.no_grad()
+def reference_features(extractor: MplugOwl2Extractor, images: Iterable[Any]) -> torch.Tensor:
+    """Features (N, E, D) of images, four full passes for each where there are two questions."""
+    return torch.stack([_one_image(extractor, image) for image in images])
+
+
+def _one_image(extractor: MplugOwl2Extractor, image: Any) -> torch.Tensor:
+    net, dtype = extractor.lmm.net, extractor.dtype
+    vectors = []
+    for prompt in extractor.lmm.prompts.values():
+        pixels = extractor.pixels.prepare(as_pil(image))[None].to(extractor.device)
+        normalised = extractor.pixels.normalise(pixels, dtype)
+        full_pass(net, normalised, prompt)  # their generation of an answer: its logits are dropped
+        states, _ = full_pass(net, normalised, prompt)
+        vectors.append(states[:, 0].float().mean(0).cpu())
+    return torch.stack(vectors)
