@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from maagiqa_pyiqa import __version__
 
-VERBS = ("score", "split", "train", "doctor")
+VERBS = ("score", "split", "train", "describe", "doctor")
 
 
 def build_parser() -> argparse.ArgumentParser:

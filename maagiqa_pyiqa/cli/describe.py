@@ -1,0 +1,73 @@
+"""``maagiqa describe``: the large model's own words about an image (the paper's Figure 5), to see why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from maagiqa_pyiqa.cli.verbs import add_verb, positive
+from maagiqa_pyiqa.files import write_whole
+
+EXAMPLES = """\
+  maagiqa describe image.png
+  maagiqa describe a.png b.png --semantics mplug-owl2:DIR --device cuda --json words.json
+  maagiqa describe image.png --semantics transformers:Qwen/Qwen2.5-VL-3B-Instruct
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    """Add the verb."""
+    summary = "Ask the large model both questions about an image and print what it answers."
+    parser = add_verb(verbs, "describe", summary, EXAMPLES, run)
+    parser.add_argument("inputs", nargs="+", metavar="PATH", help="image files or folders (searched recursively)")
+    parser.add_argument(
+        "--semantics",
+        default="mplug-owl2",
+        metavar="SPEC",
+        help="mplug-owl2 (default), mplug-owl2:DIR_OR_HUB_ID or transformers:DIR_OR_HUB_ID",
+    )
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
+    parser.add_argument("--dtype", default="auto", metavar="T", help="auto (default), fp32, bf16 or fp16")
+    parser.add_argument("--max-tokens", type=positive, default=128, metavar="N", help="longest answer (default 128)")
+    parser.add_argument("--json", metavar="FILE", help="write the answers as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask and print; 1 if an image could not be read."""
+    import torch
+
+    from maagiqa_pyiqa.images import UnreadableImageError, find_images
+    from maagiqa_pyiqa.semantics.extractor import create_extractor
+    from maagiqa_pyiqa.semantics.prompts import QUESTIONS
+
+    if arguments.semantics == "visual":
+        raise ValueError("the extractor 'visual' has no words; use --semantics mplug-owl2:DIR or transformers:DIR.")
+    paths = find_images(arguments.inputs)
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model = create_extractor(arguments.semantics, device, arguments.dtype, words=True)
+    answers, failed = [], 0
+    for path in paths:
+        print(path)
+        try:
+            words = {name: _ask(model, path, name, QUESTIONS[name], arguments.max_tokens) for name in model.prompts}
+            answers.append({"image": str(path), "answers": words, "error": None})
+        except UnreadableImageError as error:
+            failed += 1
+            print(f"  not described: {error}", file=sys.stderr)
+            answers.append({"image": str(path), "answers": {}, "error": str(error)})
+    if arguments.json:
+        write_whole(arguments.json, json.dumps(answers, indent=1) + "\n")
+    return 1 if failed else 0
+
+
+def _ask(model: Any, path: Any, prompt: str, question: str, limit: int) -> str:
+    """Print the question and, as it is written, the answer; return the answer."""
+    words = []
+    print(f"  {question}\n    ", end="", flush=True)
+    for piece in model.describe(path, prompt, limit):
+        print(piece.replace("\n", "\n    "), end="", flush=True)
+        words.append(piece)
+    print()
+    return "".join(words).strip()
