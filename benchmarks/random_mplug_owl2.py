@@ -72,7 +72,7 @@ def config_of(vocabulary: int = VOCABULARY, **size: int) -> dict[str, Any]:
 def write_model(folder: Path, config: dict[str, Any], dtype: torch.dtype = torch.float32, seed: int = 0) -> None:
     """Write a random checkpoint directory, one safetensors file a layer, so that little memory is needed."""
     folder.mkdir(parents=True, exist_ok=True)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, shard in enumerate(_shards(config, dtype, seed)):
         file = f"model-{number:05d}.safetensors"
         save_file(shard, folder / file)

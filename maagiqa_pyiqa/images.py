@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,8 +47,8 @@ def read_image(path: str | Path) -> torch.Tensor:
     return torch.from_numpy(np.array(decode(path))).permute(2, 0, 1)
 
 
-def decode(image: str | Path | Image.Image) -> Image.Image:
-    """Decode an image file, or convert an open image, to 8-bit RGB.
+def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
+    """Decode an image file or its content, or convert an open image, to 8-bit RGB.
 
     Grayscale, palette and CMYK are converted, alpha is dropped, 16-bit is scaled to 8, of an animation the first
     frame is taken; EXIF rotation is ignored, all as pyiqa does (which however clips 16-bit to white).
@@ -58,16 +59,16 @@ def decode(image: str | Path | Image.Image) -> Image.Image:
     try:
         if isinstance(image, Image.Image):
             return _to_rgb(image)
-        path = Path(image)
-        if path.stat().st_size == 0:
+        content = image if isinstance(image, bytes) else Path(image).read_bytes()
+        if not content:
             raise UnreadableImageError("empty file (0 bytes)")
-        with warnings.catch_warnings(), Image.open(path) as opened:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as opened:
             warnings.simplefilter("ignore")  # Pillow warns of large images before it refuses huge ones
             return _to_rgb(opened)
     except UnreadableImageError:
         raise
     except FileNotFoundError as error:
-        raise UnreadableImageError(f"no such file: '{image}'") from error
+        raise UnreadableImageError(f"no such file: '{error.filename}'") from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError("not an image, or of a format that Pillow does not know") from error
     except Image.DecompressionBombError as error:

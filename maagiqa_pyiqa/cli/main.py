@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from maagiqa_pyiqa import __version__
 
-VERBS = ("score", "split", "train", "describe", "doctor")
+VERBS = ("score", "extract", "cache", "train", "describe", "split", "doctor")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return parsed.handler(parsed)
-    except (ValueError, TypeError, FileNotFoundError, ConnectionError, ImportError) as error:
+    except (ValueError, TypeError, FileNotFoundError, ConnectionError, ImportError, MemoryError) as error:
         print(f"maagiqa {parsed.verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -56,8 +56,8 @@ def create_extractor(
 
     Args:
         spec: ``mplug-owl2`` (the published model, fetched on first use), ``mplug-owl2:DIR_OR_HUB_ID``,
-            ``transformers:DIR_OR_HUB_ID`` (any image-text model of transformers) or ``visual`` (small, inside the
-            package).
+            ``transformers:DIR_OR_HUB_ID`` (any image-text model of transformers), ``cache:DIR`` (features extracted
+            before) or ``visual`` (small, inside the package).
         device: where it runs; the CPU by default.
         dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         **options: keyword arguments of the extractor's class, such as ``batch_size`` or ``quantization``.
@@ -76,10 +76,10 @@ def create_extractor(
 def require_spec(spec: str) -> None:
     """Raise ValueError unless ``spec`` names an extractor and has the source it needs."""
     name, _, source = spec.partition(":")
-    known = "mplug-owl2, mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID, visual"
+    known = "mplug-owl2, mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID, cache:DIR, visual"
     if name not in FACTORIES:
         raise ValueError(f"there is no semantic extractor '{name}'.{nearest(name, FACTORIES)} Known: {known}.")
-    if (name == "transformers") != bool(source) and name != "mplug-owl2":
+    if name != "mplug-owl2" and (name == "visual") == bool(source):
         raise ValueError(f"semantic extractor '{spec}' is not one of: {known}.")
 
 
@@ -93,6 +93,10 @@ def feature_dim_of(spec: str) -> int:
     name, _, source = spec.partition(":")
     if name == "visual":
         return 1280
+    if name == "cache":
+        from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+
+        return FeatureCache.open(source).manifest.feature_dim
     if not source:
         return 4096  # of the published model
     from maagiqa_pyiqa.semantics.loading import read_config, resolve_model
@@ -119,7 +123,13 @@ def _transformers(source: str, **options: Any) -> SemanticExtractor:
     return TransformersExtractor(source, **options)
 
 
+def _cache(source: str, **options: Any) -> SemanticExtractor:
+    from maagiqa_pyiqa.cache.cached_extractor import CachedExtractor
+
+    return CachedExtractor(source, **options)
+
+
 # a factory imports what it needs, so that nobody pays for an extractor not asked for
 FACTORIES: MappingProxyType[str, Callable[..., SemanticExtractor]] = MappingProxyType(
-    {"mplug-owl2": _mplug_owl2, "transformers": _transformers, "visual": _visual}
+    {"mplug-owl2": _mplug_owl2, "transformers": _transformers, "cache": _cache, "visual": _visual}
 )

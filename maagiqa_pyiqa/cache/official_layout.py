@@ -1,0 +1,127 @@
+"""The authors' layout: two pickles an image, ``NAME_semantic_content.pt`` and ``NAME_coherence.pt``, each (1, D)."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import torch
+from tqdm import tqdm
+
+from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+from maagiqa_pyiqa.cache.keys import file_key, pixel_key
+from maagiqa_pyiqa.cache.part import TORCH_DTYPES, Entry
+from maagiqa_pyiqa.files import written_whole
+from maagiqa_pyiqa.image_sources import ImageSource
+from maagiqa_pyiqa.images import decode
+
+PROMPTS = ("semantic_content", "coherence")
+BATCH = 1024
+
+
+class OfficialFiles:
+    """Stands for the unknown extractor behind the authors' files: all of one width count as the same."""
+
+    prompts = PROMPTS
+
+    def __init__(self, feature_dim: int) -> None:
+        self.feature_dim = feature_dim
+        self.fingerprint = f"authors-files-{feature_dim}"
+        self.fingerprint_parts = {"extractor": "files in the authors' layout, of which no more is known"}
+
+
+def official_files(folder: str | Path, name: str | Path) -> list[Path]:
+    """Files of one image: semantic content first, then coherence."""
+    path = Path(folder).expanduser() / Path(name).with_suffix("")
+    return [path.with_name(f"{path.name}_{prompt}.pt") for prompt in PROMPTS]
+
+
+def read_official(folder: str | Path, name: str | Path) -> torch.Tensor:
+    """Features (2, D) of one image, in the files' dtype.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a file is not one vector.
+    """
+    vectors = []
+    for path in official_files(folder, name):
+        try:
+            vectors.append(torch.load(path, map_location="cpu", weights_only=True).flatten())
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise ValueError(f"'{path}' is no tensor in the authors' layout: {error}") from error
+    return torch.stack(vectors)
+
+
+def import_official(folder: str | Path, sources: Sequence[ImageSource], location: str) -> FeatureCache:
+    """Fill a cache from files in the authors' layout, bit by bit the same values.
+
+    Args:
+        folder: where the ``.pt`` files are, named like the images.
+        sources: the images, whose content gives the keys.
+        location: directory or URL of the cache; one of such files is added to.
+
+    Raises:
+        FileNotFoundError: an image has no files; says how many and names the first.
+        ValueError: no images, a file is not one vector, or an image is none.
+        CacheMismatchError: the cache holds other features.
+    """
+    names = [Path(source.name).name for source in sources]
+    absent = [name for name in names if not all(path.is_file() for path in official_files(folder, name))]
+    if absent or not names:
+        raise FileNotFoundError(
+            f"'{folder}' has no NAME_semantic_content.pt and NAME_coherence.pt for {len(absent)} of {len(names)} "
+            f"images, first: {', '.join(absent[:5])}."
+        )
+    first = read_official(folder, names[0])
+    dtype = "float16" if first.dtype == torch.float16 else "float32"
+    cache = FeatureCache.create(location, OfficialFiles(first.shape[1]), dtype)
+    for start in tqdm(range(0, len(sources), BATCH), unit="batch", disable=None):
+        batch = sources[start : start + BATCH]
+        features = torch.stack([read_official(folder, name) for name in names[start : start + BATCH]])
+        cache.append([_entry(source) for source in batch], features)
+    return cache
+
+
+def _entry(source: ImageSource) -> Entry:
+    content = source.read()
+    return Entry(pixel_key(decode(content)), file_key(content), source.name)
+
+
+def export_official(cache: FeatureCache, folder: str | Path) -> int:
+    """Write a cache in the authors' layout; return the number of images.
+
+    Raises:
+        ValueError: the cache has other prompts, or two images would share a file name.
+    """
+    if cache.manifest.prompts != PROMPTS:
+        raise ValueError(f"the authors' layout holds {PROMPTS}; this cache holds {cache.manifest.prompts}.")
+    rows = _row_of_stem(cache)
+    dtype = TORCH_DTYPES[cache.manifest.dtype]
+    for stem, row in tqdm(rows.items(), unit="image", disable=None):
+        for path, vector in zip(official_files(folder, stem), cache.get([row])[0].to(dtype), strict=True):
+            with written_whole(path) as aside:
+                torch.save(vector[None].clone(), aside)
+    return len(rows)
+
+
+def _row_of_stem(cache: FeatureCache) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    keys: dict[str, set[bytes]] = collections.defaultdict(set)
+    for stem, key, row in _stems(cache):
+        rows.setdefault(stem, row)
+        keys[stem].add(key)
+    clashes = sorted(stem for stem, found in keys.items() if len(found) > 1)
+    if clashes:
+        raise ValueError(
+            f"{len(clashes)} file names stand for several images of different content, first: {clashes[:5]}; "
+            "the authors' layout cannot tell them apart."
+        )
+    return rows
+
+
+def _stems(cache: FeatureCache) -> Iterator[tuple[str, bytes, int]]:
+    for row, entry in enumerate(cache.entries()):
+        yield PurePosixPath(entry.source.replace("\\", "/")).name, entry.pixel_key, row

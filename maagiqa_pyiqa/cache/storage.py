@@ -1,0 +1,168 @@
+"""Where a cache lives: a local directory or any fsspec URL, with files that are whole or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+import os
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow
+
+
+class Storage(Protocol):
+    """The few things a cache asks of its place. Names are file names without folders."""
+
+    location: str
+
+    def names(self, pattern: str) -> list[str]:
+        """Files that match, sorted."""
+
+    def read(self, name: str) -> bytes:
+        """Content of a file.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+
+    def map(self, name: str) -> pyarrow.Buffer:
+        """Content of a file that never changes, memory-mapped."""
+
+    def write(self, name: str, content: bytes | pyarrow.Buffer) -> None:
+        """Write a file; it appears whole or not at all, and stays after a power cut."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it is there; return whether it was written."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is still there."""
+
+
+def open_storage(location: str | os.PathLike[str]) -> Storage:
+    """Storage at a local path or an fsspec URL (``s3://``, ``gs://``, ``hf://`` ...)."""
+    text = os.fspath(location)
+    if "://" in text and not text.startswith("file://"):
+        return RemoteStorage(text)
+    return LocalStorage(text.removeprefix("file://"))
+
+
+class LocalStorage:
+    """A directory."""
+
+    def __init__(self, location: str) -> None:
+        self.folder = Path(location).expanduser()
+        self.location = str(self.folder)
+
+    def names(self, pattern: str) -> list[str]:
+        """Files that match, sorted."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(name for name in os.listdir(self.folder) if fnmatch.fnmatch(name, pattern))
+
+    def read(self, name: str) -> bytes:
+        """Content of a file."""
+        return (self.folder / name).read_bytes()
+
+    def map(self, name: str) -> pyarrow.Buffer:
+        """Content of a file, memory-mapped."""
+        return _map(self.folder / name)
+
+    def write(self, name: str, content: bytes | pyarrow.Buffer) -> None:
+        """Write aside, fsync, rename."""
+        with self._written_aside(name, content) as aside:
+            os.replace(aside, self.folder / name)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write unless it is there: a link, unlike a rename, never replaces."""
+        with self._written_aside(name, content) as aside:
+            try:
+                os.link(aside, self.folder / name)
+            except FileExistsError:
+                return False
+            return True
+
+    @contextlib.contextmanager
+    def _written_aside(self, name: str, content: Any) -> Any:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / f".{name}.{uuid.uuid4().hex}"
+        try:
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield aside
+            self._sync_folder()
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def _sync_folder(self) -> None:
+        if os.name == "posix":  # elsewhere a directory cannot be opened
+            descriptor = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is still there."""
+        (self.folder / name).unlink(missing_ok=True)
+
+
+class RemoteStorage:
+    """An fsspec URL. Objects appear whole by themselves; what is mapped is first copied to a local folder."""
+
+    def __init__(self, location: str) -> None:
+        import fsspec
+
+        self.location = location.rstrip("/")
+        self.filesystem, self.root = fsspec.core.url_to_fs(self.location)
+        name = hashlib.sha256(self.location.encode()).hexdigest()[:16]
+        base = os.environ.get("MAAGIQA_CACHE_COPIES", os.path.join(tempfile.gettempdir(), "maagiqa-cache-copies"))
+        self.copies = Path(base) / name
+
+    def names(self, pattern: str) -> list[str]:
+        """Files that match, sorted."""
+        self.filesystem.invalidate_cache()
+        try:
+            found = self.filesystem.ls(self.root, detail=False)
+        except FileNotFoundError:
+            return []
+        names = (path.rsplit("/", 1)[-1] for path in found)
+        return sorted(name for name in names if fnmatch.fnmatch(name, pattern))
+
+    def read(self, name: str) -> bytes:
+        """Content of an object."""
+        return bytes(self.filesystem.cat_file(f"{self.root}/{name}"))
+
+    def map(self, name: str) -> pyarrow.Buffer:
+        """Content of an object that never changes, copied once and memory-mapped."""
+        copy = self.copies / name
+        if not copy.is_file():
+            LocalStorage(str(self.copies)).write(name, self.read(name))
+        return _map(copy)
+
+    def write(self, name: str, content: bytes | pyarrow.Buffer) -> None:
+        """Write an object."""
+        self.filesystem.makedirs(self.root, exist_ok=True)
+        self.filesystem.pipe_file(f"{self.root}/{name}", bytes(content))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write unless it is there; of two writers at the same moment the last one wins."""
+        if self.names(name):
+            return False
+        self.write(name, content)
+        return True
+
+    def remove(self, name: str) -> None:
+        """Remove an object, if it is still there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.filesystem.rm_file(f"{self.root}/{name}")
+
+
+def _map(path: Path) -> pyarrow.Buffer:
+    with pyarrow.memory_map(str(path)) as file:
+        return file.read_buffer()  # the buffer keeps the mapping alive

@@ -1,0 +1,106 @@
+"""``maagiqa cache``: look into, check, mend, join and convert feature caches."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+
+from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.files import write_whole
+
+EXAMPLES = """\
+  maagiqa cache info features
+  maagiqa cache verify features --repair
+  maagiqa cache merge features others/a others/b
+  maagiqa cache compact features
+  maagiqa cache import-official features --files tensors/ --images images/
+  maagiqa cache export-official features --files tensors/
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    """Add the verb and its actions."""
+    summary = "Look into a feature cache, verify and repair it, merge caches, convert the authors' files."
+    parser = add_verb(verbs, "cache", summary, EXAMPLES, lambda arguments: arguments.action(arguments))
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    info = _add_action(actions, "info", "show whose features it holds, how many and how large", _info)
+    info.add_argument("--json", metavar="FILE", help="write it as JSON")
+    verify = _add_action(actions, "verify", "read every byte and name what is damaged", _verify)
+    verify.add_argument("--repair", action="store_true", help="keep whole rows, set damaged files aside")
+    merge = _add_action(actions, "merge", "add other caches' features to DIR", _merge)
+    merge.add_argument("others", nargs="+", metavar="OTHER", help="caches of the same extractor")
+    _add_action(actions, "compact", "join parts into few large ones, each image once", _compact)
+    importing = _add_action(actions, "import-official", "fill a cache from the authors' two files an image", _import)
+    importing.add_argument("--files", required=True, metavar="DIR", help="folder of NAME_semantic_content.pt ...")
+    importing.add_argument("--images", required=True, metavar="PATH", help="the images: folder, CSV or glob")
+    exporting = _add_action(actions, "export-official", "write the authors' two files an image", _export)
+    exporting.add_argument("--files", required=True, metavar="DIR", help="folder to write to")
+
+
+def _add_action(
+    actions: argparse._SubParsersAction, name: str, summary: str, action: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=summary, description=summary)
+    parser.add_argument("cache", metavar="DIR", help="cache directory or URL")
+    parser.set_defaults(action=action)
+    return parser
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+
+    facts = FeatureCache.open(arguments.cache).statistics()
+    for name, value in facts.items():
+        print(f"{name:<16} {value if not isinstance(value, dict) else json.dumps(value)}")
+    if arguments.json:
+        write_whole(arguments.json, json.dumps(facts, indent=1) + "\n")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.cache.verify import verify
+
+    found = verify(arguments.cache, arguments.repair)
+    print(f"{found.rows} rows are whole")
+    for name, what in found.damage.items():
+        print(f"{'repaired' if arguments.repair else 'damaged'}: {name}: {what}")
+    if found.damage and arguments.repair:
+        print("damaged files were set aside as damaged-*; run the extraction again to fill what was lost")
+    return 1 if found.damage and not arguments.repair else 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+
+    cache = FeatureCache.open(arguments.cache)
+    for location in arguments.others:
+        print(f"{location}: {cache.merge(FeatureCache.open(location))} images added")
+    return 0
+
+
+def _compact(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+
+    cache = FeatureCache.open(arguments.cache)
+    before = cache.statistics()["parts"]
+    cache.compact()
+    print(f"{before} parts became {cache.statistics()['parts']}")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.cache.official_layout import import_official
+    from maagiqa_pyiqa.image_sources import find_sources
+
+    cache = import_official(arguments.files, find_sources([arguments.images]), arguments.cache)
+    print(f"{len(cache)} images in '{arguments.cache}'")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+    from maagiqa_pyiqa.cache.official_layout import export_official
+
+    print(f"{export_official(FeatureCache.open(arguments.cache), arguments.files)} images written")
+    return 0
