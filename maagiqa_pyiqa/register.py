@@ -41,8 +41,11 @@ OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
             "OneAlign": "maagiqa_pyiqa.archs.one_align_arch",
         },
         "DATASET_REGISTRY": {
-            name: "maagiqa_pyiqa.data.agi_dataset"
-            for name in ("CSVQualityDataset", "AGIQA3kDataset", "AIGCQA20kDataset")
+            "SemanticFeatureDataset": "maagiqa_pyiqa.data.semantic_feature_dataset",
+            **{
+                name: "maagiqa_pyiqa.data.agi_dataset"
+                for name in ("CSVQualityDataset", "AGIQA3kDataset", "AIGCQA20kDataset")
+            },
         },
         "MODEL_REGISTRY": {"MAAGIQAModel": "maagiqa_pyiqa.models.maagiqa_model"},
         "METRIC_REGISTRY": {

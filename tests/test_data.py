@@ -293,32 +293,6 @@ def test_pyiqa_finds_every_dataset_by_its_name(agiqa3k_options, folder):
     assert type(build_dataset(own_options(folder))) is CSVQualityDataset
 
 
-# semantic features beside the images, in the authors' layout
-
-
-@pytest.fixture
-def semantic_folder(folder):
-    for i in range(10):
-        for prompt, value in (("semantic_content", i), ("coherence", -i)):
-            torch.save(torch.full((1, 24), float(value)), folder / f"{i}_{prompt}.pt")
-    return str(folder)
-
-
-def test_dataset_hands_over_the_authors_feature_files_content_first(folder, semantic_folder):
-    item = CSVQualityDataset(own_options(folder, semantic_folder=semantic_folder))[3]
-    assert item["semantic_features"].tolist() == [[3.0] * 24, [-3.0] * 24]
-
-
-def test_dataset_without_feature_files_leaves_them_to_the_extractor(folder):
-    assert "semantic_features" not in CSVQualityDataset(own_options(folder))[3]
-
-
-def test_missing_feature_files_are_listed(folder, semantic_folder):
-    (folder / "4_coherence.pt").unlink()
-    with pytest.raises(ValueError, match=r"1 problems\n  4\.png: no semantic features '.*4_coherence\.pt'"):
-        CSVQualityDataset(own_options(folder, semantic_folder=semantic_folder))
-
-
 # augmentations
 
 

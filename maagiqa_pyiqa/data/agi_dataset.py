@@ -19,28 +19,12 @@ from maagiqa_pyiqa.images import UnreadableImageError, decode
 from maagiqa_pyiqa.options import nearest, parse_options, require_choice
 
 
-@dataclass(frozen=True)
-class DatasetOptions:
-    """A dataset section of an option YAML.
-
-    ``part`` is taken from the phase unless named. ``semantic_folder`` holds semantic features in the authors'
-    layout, two files an image.
-    """
+@dataclass(frozen=True, kw_only=True)
+class LoaderOptions:
+    """What pyiqa's loader and training engine read of any dataset section of an option YAML."""
 
     type: str
     name: str
-    dataroot_target: str
-    meta_info_file: str
-    path_column: str = "name"
-    mos_column: str = "mos"
-    prompt_column: str | None = "prompt"
-    mos_range: tuple[float, float] = (0.0, 5.0)
-    split: str = "official"
-    split_seed: int = 0
-    part: str | None = None
-    semantic_folder: str | None = None
-    augment: Mapping[str, Any] | None = None
-    # read by pyiqa's loader and training engine
     phase: str = "train"
     scale: int | None = None
     use_shuffle: bool = True
@@ -51,6 +35,22 @@ class DatasetOptions:
     num_prefetch_queue: int = 1
     pin_memory: bool = False
     persistent_workers: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetOptions(LoaderOptions):
+    """A dataset section of an option YAML. ``part`` is taken from the phase unless named."""
+
+    dataroot_target: str
+    meta_info_file: str
+    path_column: str = "name"
+    mos_column: str = "mos"
+    prompt_column: str | None = "prompt"
+    mos_range: tuple[float, float] = (0.0, 5.0)
+    split: str = "official"
+    split_seed: int = 0
+    part: str | None = None
+    augment: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         where = f"dataset '{self.name}'"
@@ -114,14 +114,7 @@ class CSVQualityDataset(GeneralNRDataset):
                 problems.append(f"{name}: MOS {written} is not a number in [{low:g}, {high:g}] (option mos_range)")
             if not (root / name).is_file():
                 problems.append(f"{name}: no such image in '{root}'")
-            problems += self._missing_features(name)
         return problems
-
-    def _missing_features(self, name: str) -> list[str]:
-        if self.options.semantic_folder is None:
-            return []
-        files = semantic_files(self.options.semantic_folder, name)
-        return [f"{name}: no semantic features '{file}'" for file in files if not file.is_file()]
 
     def get_split(self, opt: Mapping[str, Any]) -> None:
         """Keep the rows of this dataset's part."""
@@ -139,7 +132,7 @@ class CSVQualityDataset(GeneralNRDataset):
         self.trans = torchvision.transforms.Compose([*build_transforms(self.options.augment), PairedToTensor()])
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``img`` (3, H, W) in [0, 1], ``mos_label`` (1,), ``img_path`` and any ``semantic_features`` (2, D).
+        """Return ``img`` (3, H, W) in [0, 1], ``mos_label`` (1,) and ``img_path``.
 
         Raises:
             ValueError: the image cannot be read; names it.
@@ -149,19 +142,7 @@ class CSVQualityDataset(GeneralNRDataset):
             image = decode(path)
         except UnreadableImageError as error:
             raise ValueError(f"dataset '{self.options.name}': image '{path}' cannot be read: {error}") from error
-        item = {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
-        if self.options.semantic_folder is not None:
-            name = Path(path).relative_to(Path(self.options.dataroot_target).expanduser())
-            files = semantic_files(self.options.semantic_folder, str(name))
-            vectors = [torch.load(file, map_location="cpu", weights_only=True).float().flatten() for file in files]
-            item["semantic_features"] = torch.stack(vectors)  # (2, D)
-        return item
-
-
-def semantic_files(folder: str | Path, name: str) -> list[Path]:
-    """Files of one image in the authors' layout, semantic content first, then coherence."""
-    stem = Path(folder).expanduser() / Path(name).with_suffix("")
-    return [stem.with_name(f"{stem.name}_{prompt}.pt") for prompt in ("semantic_content", "coherence")]
+        return {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
 
 
 def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:
