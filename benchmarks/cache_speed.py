@@ -2,8 +2,8 @@
 
     python -m benchmarks.cache_speed [--images 100000] [--reads 4000] [--workers 1 2 4] [--folder DIR]
 
-The authors' layout is two ``torch.save`` files an image, read by ``torch.load``; here each holds its vector alone (their
-script saves a view, and with it its whole batch of eight). Reads are at random, one image at a time, in each of some
+The authors' layout is two ``torch.save`` files an image, read by ``torch.load``; here each holds its vector alone,
+while the files of their script hold the whole batch of eight. Reads are at random, one image at a time, in each of some
 processes. Memory is what a process has of its own (USS), the index included, mapped file pages not.
 """
 
