@@ -26,6 +26,18 @@ METRICS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
             "lower_better": False,
             "score_range": "~0, ~5",
         },
+        "timm-regressor": {
+            "metric_opts": {
+                "type": "TimmRegressor",
+                "pretrained": True,
+                "backbone": "tf_efficientnet_lite0",
+                "input_size": 384,
+                "interpolation": "cubic-antialias",
+            },
+            "metric_mode": "NR",
+            "lower_better": False,
+            "score_range": "~0, ~5",
+        },
         "one-align": {
             "metric_opts": {"type": "OneAlign"},
             "metric_mode": "NR",
@@ -38,6 +50,7 @@ OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
     {
         "ARCH_REGISTRY": {
             "MAAGIQA": "maagiqa_pyiqa.archs.maagiqa_arch",
+            "TimmRegressor": "maagiqa_pyiqa.archs.timm_regressor_arch",
             "OneAlign": "maagiqa_pyiqa.archs.one_align_arch",
         },
         "DATASET_REGISTRY": {

@@ -83,7 +83,7 @@ def check_option_sections(opt: Mapping[str, Any]) -> TrainOptions:
 
 
 class MAAGIQAModel(GeneralIQAModel):
-    """Trains MAAGIQA; options in the repository's ``options/``.
+    """Trains MAAGIQA, and its peers the same way; options in the repository's ``options/``.
 
     Args:
         opt: the option file as pyiqa parsed it.
@@ -156,6 +156,8 @@ class MAAGIQAModel(GeneralIQAModel):
 
     def net_forward(self, net: torch.nn.Module) -> torch.Tensor:
         """Scores (N, 1) in float32."""
+        if self.semantic_features is None:
+            return net(self.img_input).float()  # a peer, or MAAGIQA with its own extractor
         return net(self.img_input, self.semantic_features).float()
 
     def _autocast(self) -> AbstractContextManager[Any]:
