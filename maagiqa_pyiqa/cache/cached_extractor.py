@@ -37,7 +37,7 @@ class CachedExtractor(BatchedExtractor):
         *,
         batch_size: int | None = None,
     ) -> None:
-        super().__init__(batch_size or 64)
+        super().__init__(64 if batch_size is None else batch_size)
         self.cache = FeatureCache.open(location)
         self.prompts = self.cache.manifest.prompts
         self.feature_dim = self.cache.manifest.feature_dim

@@ -6,6 +6,7 @@ import abc
 import collections
 import functools
 import itertools
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,10 +17,12 @@ from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
 from maagiqa_pyiqa.archs.preprocess import check_images
-from maagiqa_pyiqa.images import decode
+from maagiqa_pyiqa.images import UnreadableImageError, decode
 from maagiqa_pyiqa.semantics.extractor import Images, fingerprint_of
 
 Result = tuple[int, "torch.Tensor | Exception"]
+# an opened PIL image is decoded when first used, which two threads must not do at once; one lock for few images
+_LOCKS = tuple(threading.Lock() for _ in range(61))
 
 
 class BatchedExtractor(abc.ABC):
@@ -113,12 +116,16 @@ def as_pil(image: Any) -> Image.Image:
 
     Raises:
         TypeError: something else.
-        ValueError: a file that is no image, or a tensor of wrong shape or range.
+        ValueError: a file that is no image (names it), or a tensor of wrong shape or range.
     """
     if isinstance(image, (str, Path)):
-        return decode(image)
+        try:
+            return decode(image)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"image '{image}' cannot be read: {error}") from error
     if isinstance(image, Image.Image):
-        return decode(image)
+        with _LOCKS[id(image) % len(_LOCKS)]:
+            return decode(image)
     if torch.is_tensor(image):
         return to_pil_image(check_images(image.detach().cpu().float().unsqueeze(0))[0].mul(255).round().byte())
     raise TypeError(f"an image must be a path, a PIL image or a tensor (3, H, W), got {type(image).__name__}.")

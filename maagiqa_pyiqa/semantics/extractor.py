@@ -101,8 +101,13 @@ def feature_dim_of(spec: str) -> int:
         return 4096  # of the published model
     from maagiqa_pyiqa.semantics.loading import read_config, resolve_model
 
-    config = read_config(resolve_model(source, f"semantics='{spec}'"))
-    return int(config.get("text_config", config)["hidden_size"])
+    folder = resolve_model(source, f"semantics='{spec}'")
+    if name == "mplug-owl2":
+        return int(read_config(folder)["hidden_size"])
+    from transformers import AutoConfig  # knows the widths that a config.json leaves out
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return int(config.get_text_config().hidden_size)
 
 
 def _visual(source: str, **options: Any) -> SemanticExtractor:

@@ -96,7 +96,8 @@ class MplugOwl2Extractor(BatchedExtractor):
     ) -> None:
         self.device = torch.device(device or "cpu")
         self.dtype = choose_dtype(self.device, dtype)
-        super().__init__(batch_size or (4 if self.device.type == "cpu" else 32))
+        default = 4 if self.device.type == "cpu" else 32
+        super().__init__(default if batch_size is None else batch_size)
         folder = resolve_model(str(source), "semantics='mplug-owl2:...'")
         self.pixels = ClipPixels.from_folder(folder)
         self.tokens = LlamaTokens(folder)

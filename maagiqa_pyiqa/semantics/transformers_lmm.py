@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from maagiqa_pyiqa.semantics.batches import BatchedExtractor, as_pil
+from maagiqa_pyiqa.semantics.batches import BatchedExtractor, Result, as_pil
 from maagiqa_pyiqa.semantics.extractor import TORCH_DTYPES
 from maagiqa_pyiqa.semantics.loading import resolve_model, weights_digest
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
@@ -32,10 +32,11 @@ class TransformersExtractor(BatchedExtractor):
         dtype: ``auto`` (bf16, on a CPU fp32), ``fp32``, ``bf16``, ``fp16``.
         batch_size: images at once; by default 8, on a CPU 2.
         questions: by name; the paper's two by default.
+        words: not read; these models always keep what ``describe`` needs.
 
     Raises:
         FileNotFoundError, ConnectionError: see ``resolve_model``.
-        ValueError: no image-text model, or one without a chat template.
+        ValueError: no image-text model, one whose weights are not all there, or one without a chat template for images.
     """
 
     def __init__(
@@ -46,11 +47,12 @@ class TransformersExtractor(BatchedExtractor):
         *,
         batch_size: int | None = None,
         questions: Mapping[str, str] = QUESTIONS,
+        words: bool = True,
     ) -> None:
         self.device = torch.device(device or "cpu")
         on_cpu = self.device.type == "cpu"
         self.dtype = TORCH_DTYPES[dtype if dtype != "auto" else "fp32" if on_cpu else "bf16"]
-        super().__init__(batch_size or (2 if on_cpu else 8))
+        super().__init__((2 if on_cpu else 8) if batch_size is None else batch_size)
         folder = resolve_model(str(source), "semantics='transformers:...'")
         self.processor, self.model = _load(folder, self.dtype)
         self.model = self.model.to(self.device).eval().requires_grad_(False)
@@ -59,27 +61,43 @@ class TransformersExtractor(BatchedExtractor):
         self.feature_dim = self.model.config.get_text_config().hidden_size
 
     def _in_chat_template(self, question: str, folder: Path) -> str:
-        if not getattr(self.processor, "chat_template", None):
+        template = self.processor.chat_template or self.processor.tokenizer.chat_template
+        if not template:
             raise ValueError(f"the model in '{folder}' has no chat template; choose an instruction-tuned one.")
         content = [{"type": "image"}, {"type": "text", "text": question}]
         messages = [{"role": "user", "content": content}]
-        return str(self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        options = {"chat_template": template, "add_generation_prompt": True, "tokenize": False}
+        try:
+            text = str(self.processor.apply_chat_template(messages, **options))
+            self._inputs(text, [Image.new("RGB", (64, 64))])
+        except Exception as error:  # a template is a program, and some know no images
+            raise ValueError(f"the chat template in '{folder}' takes no image: {_reason(error)}") from error
+        return text
 
     @property
     def fingerprint_parts(self) -> Mapping[str, Any]:
         """All that the numbers depend on, readable; reads every weight once."""
         return {
             "extractor": "transformers",
-            "model": type(self.model).__name__,
+            "model": _config_of(self.model),
             "weights": weights_digest(self.model.base_model),
             "prompts": self._texts,
+            "tokens": {name: self.processor.tokenizer(text)["input_ids"] for name, text in self._texts.items()},
             "pooling": POOLING,
-            "preprocessing": self.processor.image_processor.to_json_string(),
+            "preprocessing": self.processor.to_json_string(),
             "dtype": str(self.dtype).removeprefix("torch."),
         }
 
     def _prepare(self, image: Any) -> Image.Image:
         return as_pil(image)
+
+    def _features(self, batch: list[tuple[int, Any]]) -> list[Result]:
+        try:
+            return super()._features(batch)
+        except ValueError as error:  # a processor refuses an image, such as one 200 times as wide as high
+            if len(batch) == 1:
+                return [(batch[0][0], error)]
+            return [result for one in batch for result in self._features([one])]
 
     def _encode(self, batch: list[Image.Image]) -> torch.Tensor:
         with torch.autocast(self.device.type, enabled=False):  # the same numbers inside a caller's autocast
@@ -87,14 +105,27 @@ class TransformersExtractor(BatchedExtractor):
 
     def _mean_state(self, text: str, batch: list[Image.Image]) -> torch.Tensor:
         inputs = self._inputs(text, batch)
-        states = self.model.base_model(**inputs).last_hidden_state.float()  # (N, L, D)
+        states = self._last_state(inputs).float()  # (N, L, D)
         mask = inputs["attention_mask"].unsqueeze(-1)  # (N, L, 1)
         return states.masked_fill(mask == 0, 0.0).sum(1) / mask.sum(1)
 
+    def _last_state(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        body = self.model.base_model
+        if body is not self.model:
+            return body(**inputs, use_cache=False).last_hidden_state
+        seen: list[torch.Tensor] = []  # a model in one piece, such as Llama 4: what goes into its head
+        with self.model.get_output_embeddings().register_forward_pre_hook(lambda _, args: seen.append(args[0])):
+            self.model(**inputs, use_cache=False)
+        return seen[0]
+
     def _inputs(self, text: str, batch: list[Image.Image]) -> Mapping[str, torch.Tensor]:
         images = [[image] for image in batch]  # one list a conversation, as models with many tiles an image need
-        inputs = self.processor(text=[text] * len(batch), images=images, padding=True, return_tensors="pt")
-        return inputs.to(self.device, self.dtype)
+        # what stands before padding does not see it, whatever the positions
+        options = {"padding": True, "padding_side": "right", "return_tensors": "pt"}
+        bos = self.processor.tokenizer.bos_token
+        if bos and text.startswith(bos):  # some templates begin with it; the tokenizer would put another before it
+            options["add_special_tokens"] = False
+        return self.processor(text=[text] * len(batch), images=images, **options).to(self.device, self.dtype)
 
     @torch.no_grad()
     def describe(self, image: Any, prompt: str, limit: int = 128) -> Iterator[str]:
@@ -114,14 +145,27 @@ class TransformersExtractor(BatchedExtractor):
 
 
 def _load(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    local = {"local_files_only": True, "trust_remote_code": False}
+    options = {"local_files_only": True, "trust_remote_code": False}
     try:
-        processor = AutoProcessor.from_pretrained(folder, **local)
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, **local)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"'{folder}' is no image-text model that transformers can load: {error}") from error
-    tokenizer = processor.tokenizer
-    tokenizer.padding_side = "right"  # what stands before padding does not see it, whatever the positions
+        processor = AutoProcessor.from_pretrained(folder, **options)
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype, output_loading_info=True, **options
+        )
+        tokenizer = processor.tokenizer
+    except Exception as error:  # there are as many kinds as ways to break a directory
+        raise ValueError(f"transformers cannot load '{folder}' as an image-text model: {_reason(error)}") from error
+    model, found = loaded
+    if absent := sorted(found["missing_keys"]):  # transformers would leave them to chance
+        raise ValueError(f"'{folder}' lacks {len(absent)} weights of the model, the first is {absent[0]}.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return processor, model
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _config_of(model: Any) -> dict[str, Any]:
+    """Settings of a model, without the version of transformers that wrote them."""
+    return {name: value for name, value in model.config.to_diff_dict().items() if name != "transformers_version"}

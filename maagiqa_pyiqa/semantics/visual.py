@@ -59,7 +59,7 @@ class VisualExtractor(BatchedExtractor):
     def __init__(
         self, device: torch.device | str | None = None, dtype: str = "auto", *, batch_size: int | None = None
     ) -> None:
-        super().__init__(batch_size or 16, workers=2)
+        super().__init__(16 if batch_size is None else batch_size, workers=2)
         self.device = torch.device(device or "cpu")
         self.dtype = TORCH_DTYPES["fp32" if dtype == "auto" else dtype]
         self._encoder = _load_encoder().to(self.device, self.dtype)
