@@ -23,7 +23,7 @@ def run(*arguments: str, hook: bool = True) -> tuple[float, str]:
     environment = {**os.environ, "MAAGIQA_PYIQA_STARTUP": "1" if hook else "0"}
     start = time.perf_counter()
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     return 1e3 * (time.perf_counter() - start), done.stderr + done.stdout
 
 

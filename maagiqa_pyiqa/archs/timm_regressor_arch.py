@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -51,7 +52,7 @@ class TimmRegressor(nn.Module):
             )
         require_choice("TimmRegressor", "interpolation", interpolation, INTERPOLATIONS)
         self.input_size, self.interpolation, self.mean, self.std = input_size, interpolation, mean, std
-        self.backbone = timm.create_model(backbone, pretrained=False, num_classes=0)
+        self.backbone: Any = timm.create_model(backbone, pretrained=False, num_classes=0)
         self.head = nn.Sequential(nn.Dropout(drop), nn.Linear(self.backbone.num_features, 1))
         if pretrained_model_path is not None:
             load_checkpoint(self, pretrained_model_path)

@@ -18,7 +18,7 @@ from maagiqa_pyiqa.cache.keys import file_key, pixel_key
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError
 from maagiqa_pyiqa.data.agi_dataset import LoaderOptions
 from maagiqa_pyiqa.images import decode
-from maagiqa_pyiqa.options import parse_options
+from maagiqa_pyiqa.options import parse_options, require_choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +27,13 @@ class SemanticFeatureOptions(LoaderOptions):
 
     ``cache`` is a directory or URL, ``base`` the section of the dataset it wraps (without name and phase, which are
     this section's). ``fingerprint``, or its beginning, is what ``maagiqa cache info`` shows for the features that are
-    expected; without it any are taken.
+    expected; without it any are taken. ``prompts`` are those of the cache to hand over; all by default.
     """
 
     cache: str
     base: Mapping[str, Any]
     fingerprint: str | None = None
+    prompts: tuple[str, ...] | None = None
 
 
 class SemanticFeatureDataset(Dataset):
@@ -57,6 +58,7 @@ class SemanticFeatureDataset(Dataset):
         self.base = build_dataset({**self.options.base, "name": self.options.name, "phase": self.options.phase})
         self.cache = FeatureCache.open(self.options.cache)
         self._check_fingerprint()
+        self._prompts = self._find_prompts()
         paths = [str(item[0]) for item in self.base.paths_mos]
         self._rows = np.array(find_rows(self.cache, paths), dtype=np.int64)
         self._require_all(paths)
@@ -69,6 +71,14 @@ class SemanticFeatureDataset(Dataset):
                 f"{self.cache.manifest.fingerprint[:12]}, expected {expected}; its features were made by "
                 f"{dict(self.cache.manifest.parts)}."
             )
+
+    def _find_prompts(self) -> list[int]:
+        """Where the prompts that are handed over stand among the cache's."""
+        own = self.cache.manifest.prompts
+        wanted = own if self.options.prompts is None else self.options.prompts
+        for prompt in wanted:
+            require_choice(f"dataset '{self.options.name}'", "prompts", prompt, own)
+        return [own.index(prompt) for prompt in wanted]
 
     def _require_all(self, paths: Sequence[str]) -> None:
         absent = [path for path, row in zip(paths, self._rows, strict=True) if row == ABSENT]
@@ -86,7 +96,8 @@ class SemanticFeatureDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return the base's item and ``semantic_features`` (E, D), float32."""
-        return {**self.base[index], "semantic_features": self.cache.get([int(self._rows[index])])[0]}
+        features = self.cache.get([int(self._rows[index])])[0]
+        return {**self.base[index], "semantic_features": features[self._prompts]}
 
 
 def find_rows(cache: FeatureCache, paths: Sequence[str]) -> list[int]:

@@ -6,6 +6,7 @@ frozen parts, bf16 autocast, distributed-safe validation of every image, and the
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas
 import torch
 from pyiqa.data import build_dataloader, build_dataset
 from pyiqa.models.general_iqa_model import GeneralIQAModel
@@ -20,7 +22,7 @@ from pyiqa.utils import get_root_logger
 from pyiqa.utils.dist_util import master_only
 
 from maagiqa_pyiqa.evaluation import evaluate
-from maagiqa_pyiqa.files import written_whole
+from maagiqa_pyiqa.files import write_whole, written_whole
 from maagiqa_pyiqa.options import nearest, parse_options, reject_unknown, require_choice
 
 SECTIONS = (
@@ -218,21 +220,30 @@ class MAAGIQAModel(GeneralIQAModel):
             self.final_test()
 
     def final_test(self) -> dict[str, float]:
-        """Score the ``test`` section's dataset with the best weights and log all figures."""
-        scores, mos = self.predict(self.net_best, self.test_loader)
+        """Score the ``test`` section's dataset with the best weights; log all figures and keep them.
+
+        Writes ``test_scores.csv`` (name, mos, score) and ``test_figures.json`` into the experiment's folder.
+        """
+        names, scores, mos = self.predict(self.net_best, self.test_loader)
         figures = evaluate(scores, mos)
         listed = "".join(f"\n\t # {name}: {value:.4f}" for name, value in figures.items())
         name = self.test_loader.dataset.opt["name"]
         get_root_logger().info(f"Test {name} ({len(mos)} images, best weights){listed}")
+        folder = Path(self.opt["path"]["experiments_root"])
+        rows = pandas.DataFrame({"name": names, "mos": mos, "score": scores})
+        write_whole(folder / "test_scores.csv", rows.to_csv(index=False))
+        write_whole(folder / "test_figures.json", json.dumps(figures, indent=1) + "\n")
         return figures
 
     @torch.no_grad()
-    def predict(self, net: torch.nn.Module, loader: Any) -> tuple[Any, Any]:
-        """Scores and MOS of every image of a loader, each (N,) as NumPy arrays."""
+    def predict(self, net: torch.nn.Module, loader: Any) -> tuple[list[str], Any, Any]:
+        """File names, and scores and MOS (N,) as NumPy arrays, of every image of a loader."""
         net.eval()
+        names: list[str] = []
         scores, mos = [], []
         for batch in loader:
             self.feed_data(batch)
+            names += [Path(path).name for path in batch["img_path"]]
             scores.append(self.net_forward(net))
             mos.append(self.gt_mos)
-        return torch.cat(scores).squeeze(1).cpu().numpy(), torch.cat(mos).squeeze(1).cpu().numpy()
+        return names, torch.cat(scores).squeeze(1).cpu().numpy(), torch.cat(mos).squeeze(1).cpu().numpy()

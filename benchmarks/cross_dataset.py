@@ -1,0 +1,61 @@
+"""Table 2 of the paper: trained on one dataset, tested on the other, over several seeds.
+
+    python -m benchmarks.cross_dataset --train maagiqa_3k --train-root AGIQA-3K --test maagiqa_20k
+        --test-root AIGCQA-20K --out cross [--seeds 0 1 2] [--epochs N] [--part test]
+
+``--train`` and ``--test`` are option files: the first is trained, of the second only its ``test`` section is read. What
+is done is kept, so a stopped run goes on. Ends with ``OUT/cross_dataset.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.training_runs import load_recipe, summary, train, with_root
+from maagiqa_pyiqa.data.splits import PARTS
+from maagiqa_pyiqa.files import write_whole
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", required=True, help="option file that is trained, by name or path")
+    parser.add_argument("--train-root", type=Path, help="folder of its dataset, instead of the one it names")
+    parser.add_argument("--test", required=True, help="option file whose test section is used")
+    parser.add_argument("--test-root", type=Path, help="folder of its dataset, instead of the one it names")
+    parser.add_argument("--part", choices=PARTS, default="test", help="of the tested dataset")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train with every seed, test on the other dataset, write the table."""
+    parsed = parse_arguments(arguments)
+    runs = [train(option_of(seed, parsed), parsed.out) for seed in tqdm(parsed.seeds, unit="run", disable=None)]
+    table = summary({f"{parsed.train} on {parsed.test} ({parsed.part})": runs})
+    write_whole(parsed.out / "cross_dataset.md", table)
+    print(table)
+
+
+def option_of(seed: int, parsed: argparse.Namespace) -> dict[str, Any]:
+    """The trained option with the other one's test section."""
+    option, other = load_recipe(parsed.train), load_recipe(parsed.test)
+    option = with_root(option, parsed.train_root) if parsed.train_root else option
+    other = with_root(other, parsed.test_root) if parsed.test_root else other
+    section = other["test"]
+    section.get("base", section)["part"] = parsed.part
+    if parsed.epochs is not None:
+        option["train"]["total_epoch"] = parsed.epochs
+    name = f"{option['name']}_on_{other['name']}_seed{seed}"
+    return {**option, "test": section, "name": name, "manual_seed": seed}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What experiments share: option files made from a recipe, each trained once in a process of its own; their figures."""
+
+from __future__ import annotations
+
+import copy
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from maagiqa_pyiqa.files import write_whole
+
+OPTIONS = Path(__file__).parent.parent / "options"
+FIGURES = ("srcc", "plcc", "krcc", "rmse")
+
+
+def load_recipe(name: str) -> dict[str, Any]:
+    """An option file of the repository by name, or any by path."""
+    path = OPTIONS / f"{name}.yml"
+    return dict(yaml.safe_load((path if path.is_file() else Path(name)).read_text()))
+
+
+def sections(option: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The dataset sections of an option file, training, validation and test."""
+    return [*option["datasets"].values(), option["test"]]
+
+
+def with_root(option: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """The option with ``root`` in place of its dataset's folder."""
+    option = copy.deepcopy(dict(option))
+    for section in sections(option):
+        section = section.get("base", section)
+        section["dataroot_target"] = str((root / "images").resolve())
+        section["meta_info_file"] = str((root / Path(section["meta_info_file"]).name).resolve())
+    return option
+
+
+def with_features(option: Mapping[str, Any], cache: Path, prompts: Sequence[str]) -> dict[str, Any]:
+    """The option with features of some prompts from a cache, or of none."""
+    option = copy.deepcopy(dict(option))
+    option["datasets"] = {part: _wrapped(section, cache, prompts) for part, section in option["datasets"].items()}
+    option["test"] = _wrapped(option["test"], cache, prompts)
+    return option
+
+
+def _wrapped(section: Mapping[str, Any], cache: Path, prompts: Sequence[str]) -> dict[str, Any]:
+    engine = {key: value for key, value in section.items() if key.endswith("_per_gpu") or key == "persistent_workers"}
+    base = dict(section.get("base", {k: v for k, v in section.items() if k != "name" and k not in engine}))
+    head = {"name": section["name"], **engine}
+    if not prompts:
+        return {**base, **head}
+    features = {"type": "SemanticFeatureDataset", "cache": str(cache.resolve()), "prompts": list(prompts)}
+    return {**head, **features, "base": base}
+
+
+def train(option: Mapping[str, Any], folder: Path) -> dict[str, float]:
+    """Train one option under ``folder``, unless that was done before; return the figures of its test.
+
+    Raises:
+        RuntimeError: the training failed; names its log.
+    """
+    name = option["name"]
+    done = folder / "experiments" / name / "test_figures.json"
+    if not done.is_file():
+        write_whole(folder / "options" / f"{name}.yml", yaml.safe_dump(dict(option), sort_keys=False))
+        command = [sys.executable, "-m", "maagiqa_pyiqa.cli.main", "train", "-opt", f"options/{name}.yml"]
+        log = folder / f"{name}.log"
+        with log.open("w") as out:
+            code = subprocess.run(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT).returncode
+        if code or not done.is_file():
+            raise RuntimeError(f"training '{name}' failed with code {code}; see {log}")
+    return dict(json.loads(done.read_text()))
+
+
+def summary(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Markdown table: mean and standard deviation over seeds of each row's figures."""
+    lines = [f"| | seeds | {' | '.join(name.upper() for name in FIGURES)} |", "|---" * (len(FIGURES) + 2) + "|"]
+    for label, runs in rows.items():
+        cells = [_mean_and_deviation([run[name] for run in runs]) for name in FIGURES]
+        lines.append(f"| {label} | {len(runs)} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    deviation = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4f}{deviation}"
+
+
+def participants(folder: Path, names: Mapping[str, str]) -> list[str]:
+    """Words for ``maagiqa benchmark -m``: the test scores of trained options, by label."""
+    return [f"{label}=csv:{folder / 'experiments' / name / 'test_scores.csv'}:score" for label, name in names.items()]
