@@ -4,8 +4,8 @@
         [--seeds 0 1 2] [--epochs N] [--rows NAME ...]
 
 Semantic features are extracted once, into ``OUT/features``. Each row and seed is one training run through pyiqa's
-engine; what is done is kept, so a stopped run goes on. Ends with ``OUT/ablation.md`` (mean and standard deviation, which
-the paper lacks) and the leaderboard's report of the first seed.
+engine; what is done is kept, so a stopped run goes on. Ends with ``OUT/ablation.md`` (mean and standard deviation,
+which the paper lacks) and the leaderboard's report of the first seed.
 """
 
 from __future__ import annotations
