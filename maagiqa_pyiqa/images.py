@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -62,8 +61,7 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
         content = image if isinstance(image, bytes) else Path(image).read_bytes()
         if not content:
             raise UnreadableImageError("empty file (0 bytes)")
-        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as opened:
-            warnings.simplefilter("ignore")  # Pillow warns of large images before it refuses huge ones
+        with Image.open(io.BytesIO(content)) as opened:
             return _to_rgb(opened)
     except UnreadableImageError:
         raise
@@ -73,7 +71,7 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
         raise UnreadableImageError("not an image, or of a format that Pillow does not know") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"too many pixels, refused as a decompression bomb ({error})") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError) as error:
         raise UnreadableImageError(f"cannot be decoded: {error or type(error).__name__}") from error
 
 

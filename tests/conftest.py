@@ -7,6 +7,7 @@ from types import MappingProxyType
 import pytest
 import torch
 from hypothesis import settings
+from mplug_owl2_models import random_picture, write_model
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
@@ -102,3 +103,27 @@ def features():
         return torch.randn(n, prompts, dim, generator=torch.Generator().manual_seed(n))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """Directory of a small mPLUG-Owl2 with random weights; to be read only."""
+    return write_model(tmp_path_factory.mktemp("mplug-owl2"))
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> list[Path]:
+    """Seven pictures of different shapes, modes and formats."""
+    folder = tmp_path_factory.mktemp("pictures")
+    kinds = {
+        "wide.png": (90, 40, "RGB"),
+        "tall.png": (40, 90, "RGB"),
+        "square.jpg": (60, 60, "RGB"),
+        "gray.png": (30, 70, "L"),
+        "alpha.png": (33, 47, "RGBA"),
+        "palette.gif": (64, 31, "P"),
+        "line.webp": (80, 1, "RGB"),
+    }
+    for seed, (name, (width, height, mode)) in enumerate(kinds.items()):
+        random_picture(width, height, seed, mode).save(folder / name)
+    return [folder / name for name in kinds]

@@ -1,6 +1,7 @@
 """Decoding: every kind of file gives 8-bit RGB or a reason."""
 
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -95,3 +96,26 @@ def test_nothing_to_score_is_an_error(tmp_path):
         find_images([tmp_path / "none"])
     with pytest.raises(FileNotFoundError, match="holds no image"):
         find_images([tmp_path])
+
+
+def test_decoding_leaves_the_warnings_of_the_process_alone(tmp_path, monkeypatch):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    before, during, convert = list(warnings.filters), [], Image.Image.convert
+
+    def watch(image, mode):
+        during.append(list(warnings.filters))
+        return convert(image, mode)
+
+    monkeypatch.setattr(Image.Image, "convert", watch)
+    read_image(tmp_path / "a.png")
+    assert during == [before]  # threads decode at once: what one changes and restores, another finds and keeps
+
+
+def test_an_error_inside_a_decoder_becomes_a_reason(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("Failed to decode image: Missing or empty image item")
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(UnreadableImageError, match="cannot be decoded: Failed to decode image"):
+        read_image(tmp_path / "a.png")

@@ -434,6 +434,19 @@ def test_an_unknown_tag_of_a_backbone_is_refused(tiny_net):
         tiny_net(backbone="vit_base_patch8_224.augerg", taps=[1])
 
 
-def test_an_unknown_extractor_is_refused_when_it_is_first_needed(tiny_net, images):
-    with pytest.raises(ValueError, match=r"'visaul' is not available .* Did you mean 'visual'"):
+def test_an_unknown_extractor_is_refused_at_creation_where_it_decides_the_width_of_features(tiny_options):
+    options = {name: value for name, value in tiny_options.items() if name != "feature_dim"}
+    with pytest.raises(ValueError, match=r"no semantic extractor 'visaul'\. Did you mean 'visual'"):
+        MAAGIQA(**options, semantics="visaul")
+
+
+def test_an_unknown_extractor_is_refused_at_the_latest_when_it_is_first_needed(tiny_net, images):
+    with pytest.raises(ValueError, match=r"no semantic extractor 'visaul'\. Did you mean 'visual'"):
         tiny_net(semantics="visaul")(images)
+
+
+def test_an_untrained_network_takes_the_width_of_features_from_its_extractor(tiny_options):
+    options = {name: value for name, value in tiny_options.items() if name != "feature_dim"}
+    assert MAAGIQA(**options, semantics="visual").options.feature_dim == 1280
+    assert MAAGIQA(**options, semantics=Recorder()).options.feature_dim == 24
+    assert MAAGIQA(**options, semantics="visual", feature_dim=8).options.feature_dim == 8

@@ -8,8 +8,15 @@ from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.checkpoint import packaged_weights
 from maagiqa_pyiqa.archs.preprocess import squash
+from maagiqa_pyiqa.images import UnreadableImageError
 from maagiqa_pyiqa.semantics import visual
-from maagiqa_pyiqa.semantics.extractor import SemanticExtractor, create_extractor, fingerprint_of
+from maagiqa_pyiqa.semantics.extractor import (
+    SemanticExtractor,
+    create_extractor,
+    feature_dim_of,
+    fingerprint_of,
+    require_spec,
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +50,10 @@ def test_features_can_be_trained_on(extractor, image_paths):
         torch.nn.Linear(1280, 1)(features).sum().backward()  # inference tensors would refuse
 
 
-def test_features_do_not_depend_on_the_batch(extractor, extracted, image_paths, monkeypatch):
+def test_features_do_not_depend_on_the_batch(extractor, extracted, image_paths):
     torch.testing.assert_close(extractor.extract(image_paths[2:3]), extracted[2:3], rtol=0, atol=1e-5)
-    monkeypatch.setattr(visual, "BATCH_SIZE", 3)  # a ragged last batch
-    torch.testing.assert_close(extractor.extract(image_paths), extracted, rtol=0, atol=1e-5)
+    ragged = create_extractor("visual", batch_size=3)
+    torch.testing.assert_close(ragged.extract(image_paths), extracted, rtol=0, atol=1e-5)
 
 
 def test_order_is_kept(extractor, extracted, image_paths):
@@ -93,7 +100,8 @@ def test_extract_raises_on_a_bad_image_and_names_it(extractor, with_a_bad_one):
 
 def test_stream_reports_a_missing_image_too(extractor, image_paths, tmp_path):
     (_, error), (_, good) = extractor.stream([tmp_path / "absent.jpg", image_paths[0]])
-    assert isinstance(error, FileNotFoundError)
+    assert isinstance(error, UnreadableImageError)
+    assert "no such file" in str(error)
     assert torch.is_tensor(good)
 
 
@@ -109,12 +117,12 @@ def test_grayscale_tensors_are_taken_as_the_network_takes_them(extractor):
     assert torch.equal(extractor.extract(gray), extractor.extract(gray.expand(1, 3, 40, 40)))
 
 
-def test_stream_holds_a_batch_at_a_time(extractor, image_paths, monkeypatch):
-    monkeypatch.setattr(visual, "BATCH_SIZE", 2)
+def test_stream_holds_three_batches_at_most(image_paths):
     taken = []
-    stream = extractor.stream(taken.append(path) or path for path in image_paths)
-    next(stream)
-    assert len(taken) == 2
+    stream = create_extractor("visual", batch_size=1).stream(taken.append(path) or path for path in image_paths * 2)
+    for index, _ in stream:
+        assert len(taken) - index <= 3
+    assert len(taken) == 8
 
 
 def test_features_do_not_depend_on_the_callers_autocast(extractor, extracted, image_paths):
@@ -152,15 +160,28 @@ def test_fingerprint_depends_on_every_part_and_on_no_order():
     assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2}) != fingerprint_of({"b": 2})
 
 
-@pytest.mark.parametrize("spec", ["visaul", "mplug-owl2x", ""])
-def test_unknown_extractor_is_refused_with_what_there_is(spec):
-    with pytest.raises(ValueError, match=f"semantic extractor '{spec}' is not available in this version, which has"):
+@pytest.mark.parametrize("make", [create_extractor, require_spec, feature_dim_of])
+@pytest.mark.parametrize("name", ["visaul", "mplug-owl2x", ""])
+def test_unknown_extractor_is_refused_with_what_there_is(make, name):
+    known = "Known: mplug-owl2, mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID, .*visual"
+    with pytest.raises(ValueError, match=f"there is no semantic extractor '{name}'.*{known}"):
+        make(name)
+
+
+@pytest.mark.parametrize("spec", ["visual:DIR", "transformers", "transformers:"])
+def test_extractor_without_its_source_or_with_one_too_many_is_refused(spec):
+    with pytest.raises(ValueError, match=f"semantic extractor '{spec}' is not one of: mplug-owl2, "):
         create_extractor(spec)
 
 
-def test_misspelt_extractor_names_the_nearest():
-    with pytest.raises(ValueError, match="Did you mean 'visual'"):
-        create_extractor("visaul")
+@pytest.mark.parametrize(("spec", "meant"), [("visaul", "visual"), ("mplug-owl", "mplug-owl2")])
+def test_misspelt_extractor_names_the_nearest(spec, meant):
+    with pytest.raises(ValueError, match=f"Did you mean '{meant}'"):
+        create_extractor(spec)
+
+
+def test_width_of_visual_features_is_known_without_weights(extractor):
+    assert feature_dim_of("visual") == extractor.feature_dim
 
 
 def test_misspelt_dtype_names_the_nearest():

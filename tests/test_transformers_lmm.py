@@ -286,7 +286,7 @@ def test_images_of_one_batch_take_differently_many_positions(oracle, family, pic
 
 def test_padding_stands_last(extractor, pictures):
     """Where a position counts from the first, as in rotary embeddings of half precision, padding must not shift it."""
-    for text in extractor.fingerprint_parts["prompts"].values():
+    for _, text, _ in extractor.fingerprint_parts["prompts"]:
         mask = extractor._inputs(text, pictures)["attention_mask"]
         assert (mask.diff(dim=1) <= 0).all()
 
@@ -526,7 +526,8 @@ def test_model_that_is_nothing_but_its_code_is_refused(spied):
 
 def test_question_is_asked_in_the_template_of_the_model(load, saved):
     asked = load(saved("llava")).fingerprint_parts["prompts"]
-    assert asked == {name: f"USER: <image>\n{question} ASSISTANT:" for name, question in QUESTIONS.items()}
+    expected = [[name, f"USER: <image>\n{question} ASSISTANT:"] for name, question in QUESTIONS.items()]
+    assert [[name, text] for name, text, _ in asked] == expected
 
 
 def test_another_template_gives_other_features(copy, load, saved, pictures):

@@ -45,9 +45,13 @@ class OneAlign(nn.Module):
         quantization: str = "none",
     ) -> None:
         super().__init__()
+        from maagiqa_pyiqa.semantics.extractor import DTYPES
         from maagiqa_pyiqa.semantics.loading import resolve_model
+        from maagiqa_pyiqa.semantics.quantization import QUANTIZATIONS
 
         require_choice("one-align", "task", task, TASKS)
+        require_choice("one-align", "dtype", dtype, DTYPES)
+        require_choice("one-align", "quantization", quantization, QUANTIZATIONS)
         self.task = task
         self._options = {"dtype": dtype, "quantization": quantization}
         self._folder = resolve_model(str(source), "metric one-align with source=...")

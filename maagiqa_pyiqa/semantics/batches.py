@@ -81,7 +81,7 @@ class BatchedExtractor(abc.ABC):
             try:
                 source = iter(images)
                 indices = itertools.count()
-                for image in itertools.chain(itertools.islice(source, 2 * self.batch_size)):
+                for image in itertools.islice(source, 2 * self.batch_size):
                     waiting.append(pool.submit(self._try_prepare, image))
                 while waiting:
                     ready = waiting.popleft().result()

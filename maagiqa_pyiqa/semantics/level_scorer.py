@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class LevelScorer:
         self, folder: Path, tasks: Sequence[str], device: torch.device, dtype: str = "auto", quantization: str = "none"
     ) -> None:
         self.device, self.dtype = device, choose_dtype(device, dtype)
+        self.batch_size = 4 if device.type == "cpu" else 32
         self.pixels = ClipPixels.from_folder(folder)
         tokens = LlamaTokens(folder)
         # the last id of a word: a word of the vocabulary has but one
@@ -42,11 +44,21 @@ class LevelScorer:
     def score(self, images: torch.Tensor, task: str) -> torch.Tensor:
         """Images (N, 3, H, W) in [0, 1] to scores (N, 1), 1 to 5, float32 on the CPU."""
         pixels = torch.stack([self.pixels.prepare(as_pil(image)) for image in images])
+        logits = torch.cat([self._finite_logits(batch, task) for batch in pixels.split(self.batch_size)])
+        return (logits.softmax(-1) * torch.tensor(list(LEVELS.values()))).sum(-1, keepdim=True)
+
+    def _finite_logits(self, pixels: torch.Tensor, task: str) -> torch.Tensor:
         logits = self._logits(pixels, task, self.dtype)
         bad = ~logits.isfinite().all(1)
-        if bad.any():  # states beyond the range of half precision
+        if bad.any() and self.dtype != torch.float32:
+            warnings.warn(
+                f"{int(bad.sum())} of {len(pixels)} images gave logits that are not finite in {self.dtype}; "
+                "repeating them in fp32",
+                RuntimeWarning,
+                stacklevel=2,
+            )
             logits[bad] = self._logits(pixels[bad], task, torch.float32)
-        return (logits.softmax(-1) @ torch.tensor(list(LEVELS.values()))).unsqueeze(1)
+        return logits
 
     def _logits(self, pixels: torch.Tensor, task: str, dtype: torch.dtype) -> torch.Tensor:
         with torch.autocast(self.device.type, enabled=False):  # the same numbers inside a caller's autocast

@@ -58,7 +58,9 @@ def _from_hub(hub_id: str, what: str) -> Path:
         f"Fetch {hub_id} elsewhere (hf download {hub_id} --local-dir DIR) and give the directory: {what} takes a "
         "directory wherever it takes a hub id."
     )
-    require_reachable(urlparse(huggingface_hub.constants.ENDPOINT).hostname or "huggingface.co", remedy)
+    endpoint = urlparse(huggingface_hub.constants.ENDPOINT)
+    port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+    require_reachable(endpoint.hostname or "huggingface.co", remedy, port)
     try:
         return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(FILES)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
@@ -69,11 +71,17 @@ def _absent_shards(folder: Path) -> Iterator[str]:
     """Name the files a model directory needs and does not have."""
     if not (folder / "config.json").is_file():
         yield "config.json"
-    indices = sorted(folder.glob("*.index.json"))
-    needed = {name for index in indices[:1] for name in json.loads(index.read_text())["weight_map"].values()}
-    yield from sorted(name for name in needed if not (folder / name).is_file())
+    needed = _indexed_files(folder)
+    yield from (file.name for file in needed if not file.is_file())
     if not needed and not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
         yield "*.safetensors or *.bin"
+
+
+def _indexed_files(folder: Path) -> list[Path]:
+    """Files that the index names, that of .safetensors files first; none without an index."""
+    indices = sorted(folder.glob("*.index.json"))
+    names = {name for index in indices[:1] for name in json.loads(index.read_text())["weight_map"].values()}
+    return [folder / name for name in sorted(names)]
 
 
 def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
@@ -113,7 +121,8 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     absent = list(_absent_shards(folder))
     if absent:
         raise FileNotFoundError(f"'{folder}' is not a whole model directory: {', '.join(absent)} is not there.")
-    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+    # a trained model's directory may hold further .bin files, such as training_args.bin
+    files = _indexed_files(folder) or sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
     return {
         name: StoredTensor(file, tuple(tensor.shape), tensor.nbytes)
         for file in files

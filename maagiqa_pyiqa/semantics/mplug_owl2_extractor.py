@@ -115,7 +115,7 @@ class MplugOwl2Extractor(BatchedExtractor):
         return {
             "extractor": "mplug-owl2",
             "weights": weights_digest(torch.nn.ModuleDict(weights)),
-            "prompts": {name: list(map(list, tokens)) for name, tokens in self.lmm.prompts.items()},
+            "prompts": [[name, *map(list, tokens)] for name, tokens in self.lmm.prompts.items()],
             "template": MPLUG_OWL2_TEMPLATE,
             "pooling": POOLING,
             "preprocessing": {"steps": "pad to square, bicubic, normalise", **dataclasses.asdict(self.pixels)},
@@ -159,14 +159,17 @@ class MplugOwl2Extractor(BatchedExtractor):
             limit: most tokens to write.
 
         Raises:
-            ValueError: the image cannot be read, or the extractor was made without ``words``.
+            ValueError: the image cannot be read, there is no such prompt, or the extractor was made without ``words``.
         """
-        image_tokens = self._image_tokens(self._prepare(image)[None], self.dtype)
+        require_choice("describe", "prompt", prompt, self.prompts)
+        pixels = self._prepare(image)[None]
         ids: list[int] = []
         said = ""
-        for token in self.lmm.write(prompt, image_tokens, self.tokens.eos, limit):
-            ids.append(token)
-            text = self.tokens.decode(ids)
-            if text.startswith(said) and not text.endswith("\ufffd"):  # a character may take several tokens
-                yield text[len(said) :]
-                said = text
+        with torch.autocast(self.device.type, enabled=False):
+            image_tokens = self._image_tokens(pixels, self.dtype)
+            for token in self.lmm.write(prompt, image_tokens, self.tokens.eos, limit):
+                ids.append(token)
+                text = self.tokens.decode(ids)
+                if text.startswith(said) and not text.endswith("\ufffd"):  # a character may take several tokens
+                    yield text[len(said) :]
+                    said = text
