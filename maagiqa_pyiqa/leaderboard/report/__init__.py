@@ -1,0 +1,37 @@
+"""The leaderboard's report: ``report.html``, ``table.md``, ``table.csv`` and ``table.tex`` out of the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.leaderboard.report.page import as_page
+from maagiqa_pyiqa.leaderboard.report.subset import parse_subset
+from maagiqa_pyiqa.leaderboard.report.tables import as_csv, as_markdown, as_tex
+from maagiqa_pyiqa.leaderboard.report.view import check_baseline
+
+
+def write_report(
+    results: dict, out: Path, image_root: Path, *, baseline: str | None = None, where: Sequence[str] = ()
+) -> None:
+    """Write the report's four files into a folder.
+
+    Args:
+        results: as in results.json.
+        out: folder, made if absent.
+        image_root: folder the images' names are relative to; an image that is not there is shown as missing.
+        baseline: metric the best is held against in the error densities and the gallery; without it, or where it could
+            not run, MANIQA, or else the second best.
+        where: parts of the images to look at by themselves, one filter each, such as ``generator=SDXL`` or
+            ``prompt~digital & mos<1.5``.
+
+    Raises:
+        ValueError: ``baseline`` is no metric of the results, or a filter cannot be read or names no column.
+    """
+    check_baseline(results, baseline)
+    subsets = [parse_subset(text, results) for text in where]
+    write_whole(out / "table.md", as_markdown(results))
+    write_whole(out / "table.csv", as_csv(results))
+    write_whole(out / "table.tex", as_tex(results))
+    write_whole(out / "report.html", as_page(results, image_root, baseline, subsets))
