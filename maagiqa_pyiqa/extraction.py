@@ -81,9 +81,9 @@ class Extraction:
         self._on_progress = on_progress
         if retry_failed:
             cache.forget_failures()
-        self._failed_before = {bytes.fromhex(failure.file_key) for failure in cache.failures()}
+        self._failed_before = {failure.file_key for failure in cache.failures()}
         self._unwritten_failures: list[Failure] = []
-        self._seen: set[bytes] = set()
+        self._under_way: set[bytes] = set()  # keys of pixels
         self._refreshed = time.monotonic()
 
     def run(self, sources: Iterable[ImageSource]) -> Summary:
@@ -110,6 +110,7 @@ class Extraction:
         if good:
             self.cache.append([image.entry() for image, _ in good], torch.stack([features for _, features in good]))
         self.summary.extracted += len(good)
+        self._under_way.difference_update(image.pixel_key for image, _ in batch)
         for image, features in batch:
             if isinstance(features, Exception):
                 self._fail(image, features)
@@ -131,19 +132,19 @@ class Extraction:
         for examined in self._examined(sources):
             if examined.error is not None:
                 self._fail(examined, examined.error)
-            elif examined.file_key in self._failed_before:
+            elif examined.file_key.hex() in self._failed_before:
                 self.summary.skipped_failures += 1
             elif examined.image is None or self._is_known(examined.pixel_key):
                 self.summary.cached += 1
             else:
-                self._seen.add(examined.pixel_key)
+                self._under_way.add(examined.pixel_key)
                 waiting.append(examined)
                 yield examined.image
                 continue
             self._on_progress(self.summary)
 
     def _is_known(self, key: bytes) -> bool:
-        return key in self._seen or self.cache.find_pixels(key) != ABSENT
+        return key in self._under_way or self.cache.find_pixels(key) != ABSENT
 
     def _examined(self, sources: Iterable[ImageSource]) -> Iterator[_Examined]:
         """Read sources in threads, a few ahead, in order."""
@@ -166,10 +167,15 @@ class Extraction:
         found = _Examined(source)
         try:
             content = source.read()
-            found.file_key = file_key(content)
-            if found.file_key not in self._failed_before and self.cache.find_file(found.file_key) == ABSENT:
-                found.image = decode(content)
-                found.pixel_key = pixel_key(found.image)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever the storage raises
+            found.error = error
+            return found
+        found.file_key = file_key(content)
+        if found.file_key.hex() in self._failed_before or self.cache.find_file(found.file_key) != ABSENT:
+            return found
+        try:
+            found.image = decode(content)
+            found.pixel_key = pixel_key(found.image)
+        except Exception as error:  # whatever Pillow's many decoders raise
             found.error = error
         return found

@@ -6,7 +6,7 @@ import glob
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from maagiqa_pyiqa.images import EXTENSIONS, find_images
 from maagiqa_pyiqa.options import nearest
@@ -24,9 +24,18 @@ class ImageSource(NamedTuple):
 
     def read(self) -> bytes:
         """Content of the file."""
+        if is_url(self.path):
+            filesystem, path = _filesystem(self.path)
+            end = None if self.size is None else self.offset + self.size
+            return bytes(filesystem.cat_file(path, start=self.offset, end=end))
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             return file.read(-1 if self.size is None else self.size)
+
+
+def is_url(path: str) -> bool:
+    """Whether it is for fsspec (``s3://``, ``gs://``, ``hf://`` ...) to read."""
+    return "://" in path
 
 
 def find_sources(
@@ -35,7 +44,8 @@ def find_sources(
     """Find the images that inputs name, each once, in order.
 
     Args:
-        inputs: image files, folders (searched recursively), globs, CSVs with a column of paths, uncompressed tars.
+        inputs: image files, folders (searched recursively), globs, CSVs with a column of paths, uncompressed tars; all
+            but CSVs also as URLs, which a column of a CSV may hold too.
         column: of CSVs; by default the first of CSV_COLUMNS that is there.
         root: folder that a CSV's relative paths start from; by default the CSV's own.
 
@@ -51,6 +61,8 @@ def find_sources(
 
 
 def _sources_of(item: str, column: str | None, root: str | Path | None) -> list[ImageSource]:
+    if is_url(item):
+        return _sources_at(item)
     if glob.has_magic(item) and not Path(item).exists():
         paths = sorted(glob.glob(item, recursive=True))
         if not paths:
@@ -67,24 +79,58 @@ def _sources_of(item: str, column: str | None, root: str | Path | None) -> list[
 def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
     import pandas
 
-    table = pandas.read_csv(path)
+    table = pandas.read_csv(path, dtype=str, keep_default_na=False)  # names such as 001 and NA
     wanted = [column] if column else [name for name in CSV_COLUMNS if name in table.columns][:1]
     if not wanted or wanted[0] not in table.columns:
         hint = nearest(column, table.columns) if column else ""
         raise ValueError(f"'{path}' has no column {column or ' or '.join(CSV_COLUMNS)}.{hint} Name one with --column.")
-    paths = [root / str(name) for name in table[wanted[0]]]
-    absent = [str(path) for path in paths if not path.is_file()]
+    paths = [name if is_url(name) else str(root / name) for name in map(str, table[wanted[0]])]
+    absent = [path for path in paths if not is_url(path) and not Path(path).is_file()]
     if absent:
         raise FileNotFoundError(
             f"'{path}': {len(absent)} of {len(paths)} images do not exist, first: {', '.join(absent[:3])}. "
             "Name the folder they are in with --root."
         )
-    return [ImageSource(str(path), str(path)) for path in paths]
+    return [ImageSource(path, path) for path in paths]
+
+
+def _sources_at(url: str) -> list[ImageSource]:
+    filesystem, path = _filesystem(url)
+    if glob.has_magic(path):
+        found = filesystem.glob(path)
+    else:
+        found = [path] if filesystem.isfile(path) else filesystem.find(path)
+    names = [filesystem.unstrip_protocol(path) for path in sorted(found)]
+    sources = [source for name in names for source in _sources_of_object(name)]
+    if not sources:
+        raise FileNotFoundError(f"'{url}' does not exist or holds no image ({', '.join(EXTENSIONS)}).")
+    return sources
+
+
+def _sources_of_object(url: str) -> list[ImageSource]:
+    suffix = Path(url).suffix.lower()
+    if suffix == ".tar":
+        return _tar_members(url)
+    return [ImageSource(url, url)] if suffix in EXTENSIONS else []
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    return fsspec.core.url_to_fs(url)
+
+
+def _open(path: str) -> Any:
+    if is_url(path):
+        filesystem, name = _filesystem(path)
+        return filesystem.open(name, "rb")
+    return open(path, "rb")
 
 
 def _tar_members(path: str) -> list[ImageSource]:
     try:
-        with tarfile.open(path, "r:") as tar:  # only uncompressed: members are read from where they lie
+        # only uncompressed: members are read from where they lie
+        with _open(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             return [
                 ImageSource(f"{path}/{member.name}", path, member.offset_data, member.size)
                 for member in tar

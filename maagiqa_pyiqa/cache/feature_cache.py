@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow
 import torch
 
 from maagiqa_pyiqa.cache.index import ABSENT, KeyIndex
-from maagiqa_pyiqa.cache.manifest import MANIFEST, DamagedCacheError, Extractor, Manifest
-from maagiqa_pyiqa.cache.part import PATTERN, TORCH_DTYPES, Entry, Part, encode_part, new_name
+from maagiqa_pyiqa.cache.manifest import MANIFEST, REMEDY, DamagedCacheError, Extractor, Manifest
+from maagiqa_pyiqa.cache.part import PATTERN, TORCH_DTYPES, Entry, Part, encode_part, part_name, stored_source
 from maagiqa_pyiqa.cache.storage import Storage, open_storage
 
 PART_BYTES = 256 * 2**20  # what small parts are joined up to
 SMALL_PARTS = 64  # a writer joins its own parts when it has so many of a size
+FAILURES = "failures-*.jsonl"
+AMBIGUOUS = -2  # in place of a row: several images were read under one name
 
 
 class Failure(NamedTuple):
@@ -48,9 +52,13 @@ class FeatureCache:
         self._storage = storage
         self.location = storage.location
         self.manifest = manifest
+        self._lock = threading.RLock()  # threads look up keys while another appends
         self._parts: list[Part] = []
-        self._own_parts: dict[str, int] = {}  # size in bytes of small parts this process wrote
-        self._load(storage.names(PATTERN) if names is None else names)
+        self._own_parts: dict[str, int] = {}  # size in bytes of parts this process wrote
+        if names is None:
+            self.refresh()
+        else:
+            self._load(names)
 
     @classmethod
     def create(cls, location: str | os.PathLike[str], extractor: Extractor, dtype: str = "float16") -> FeatureCache:
@@ -70,6 +78,7 @@ class FeatureCache:
         storage.create(MANIFEST, own.to_json().encode())
         cache = cls(storage, _read_manifest(storage))
         cache.require(own, "the extractor's")
+        cache._remove_replaced()
         return cache
 
     @classmethod
@@ -102,20 +111,33 @@ class FeatureCache:
 
     def refresh(self) -> None:
         """See what other processes have written since; rows are numbered anew."""
-        self._load(self._storage.names(PATTERN))
+        before = None
+        while True:
+            names = self._storage.names(PATTERN)
+            if self._parts and {part.name for part in self._parts} == set(names):
+                return
+            try:
+                self._load(names)
+                return
+            except FileNotFoundError:  # joined into a larger part since the listing
+                if names == before:
+                    raise
+                before = names
 
     def _load(self, names: Sequence[str]) -> None:
         known = {part.name: part for part in self._parts}
-        parts = (known.get(name) or self._open_part(name) for name in names)
-        self._parts = [part for part in parts if part is not None]
-        self._starts = np.cumsum([0, *map(len, self._parts)])
-        self._indices: dict[str, Any] = {}
+        parts = [known.get(name) or self._open_part(name) for name in names]
+        replaced = frozenset().union(*(part.replaces for part in parts))
+        with self._lock:
+            self._replaced = [name for name in names if name in replaced]  # left behind by a writer that was killed
+            self._parts = [part for part in parts if part.name not in replaced]
+            self._starts = np.cumsum([0, *map(len, self._parts)])
+            self._indices: dict[str, Any] = {}
+            here = {part.name for part in self._parts}
+            self._own_parts = {name: size for name, size in self._own_parts.items() if name in here}
 
-    def _open_part(self, name: str) -> Part | None:
-        try:
-            part = Part(name, self._storage.map(name), self.location)
-        except FileNotFoundError:
-            return None  # joined into a larger part since the listing
+    def _open_part(self, name: str) -> Part:
+        part = Part(name, self._storage.map(name), self.location)
         part.manifest.require_same(self.manifest, f"part '{name}' of cache '{self.location}'", "its manifest says")
         return part
 
@@ -132,10 +154,10 @@ class FeatureCache:
         return self._index("pixel", lambda: KeyIndex([part.pixel_keys for part in self._parts]))
 
     def _index(self, kind: str, build: Callable[[], Any]) -> Any:
-        indices = self._indices  # another thread may append, and replace them
-        if kind not in indices:
-            indices[kind] = build()
-        return indices[kind]
+        with self._lock:
+            if kind not in self._indices:
+                self._indices[kind] = build()
+            return self._indices[kind]
 
     def find_pixels(self, key: bytes) -> int:
         """Row of an image by its ``keys.pixel_key``, or ABSENT."""
@@ -146,12 +168,34 @@ class FeatureCache:
         return self._index("file", lambda: KeyIndex([part.file_keys for part in self._parts])).find(key)
 
     def find_source(self, name: str) -> int:
-        """Row of an image by the name it was read under, or ABSENT; content is not looked at."""
-        return self._index("source", self._rows_by_source).get(name, ABSENT)
+        """Row of an image by the name it was read under, or ABSENT; content is not looked at.
+
+        Raises:
+            ValueError: different images were read under that name.
+        """
+        row = self._index("source", self._rows_by_source).get(stored_source(name), ABSENT)
+        if row == AMBIGUOUS:
+            raise ValueError(
+                f"different images in cache '{self.location}' were read under the name '{name}'; look it up by content."
+            )
+        return row
 
     def _rows_by_source(self) -> dict[str, int]:
         names = (source for part in self._parts for source in part.sources)
-        return dict(zip(names, range(self.rows), strict=True))
+        rows: dict[str, int] = {}
+        for row, name in enumerate(names):
+            first = rows.setdefault(name, row)
+            if first != row and (first == AMBIGUOUS or self._pixel_key(first) != self._pixel_key(row)):
+                rows[name] = AMBIGUOUS
+        return rows
+
+    def _pixel_key(self, row: int) -> bytes:
+        part, within = self._locate(row)
+        return part.pixel_keys[within].tobytes()
+
+    def _locate(self, row: int) -> tuple[Part, int]:
+        index = int(self._starts.searchsorted(row, "right")) - 1
+        return self._parts[index], row - int(self._starts[index])
 
     def get(self, rows: Sequence[int]) -> torch.Tensor:
         """Features of rows, (N, E, D) float32, a copy.
@@ -163,8 +207,8 @@ class FeatureCache:
         for target, row in zip(out, rows, strict=True):
             if not 0 <= row < self._starts[-1]:
                 raise IndexError(f"cache '{self.location}' has {self.rows} rows, no row {row}.")
-            part = int(self._starts.searchsorted(row, "right")) - 1
-            target.copy_(self._parts[part].features[row - int(self._starts[part])])
+            part, within = self._locate(row)
+            target.copy_(part.features[within])
         return out
 
     def statistics(self) -> dict[str, Any]:
@@ -220,22 +264,26 @@ class FeatureCache:
             )
         return stored
 
-    def _write(self, entries: Sequence[Entry], stored: torch.Tensor) -> None:
-        name = new_name()
-        content = encode_part(self.manifest, entries, stored)
+    def _write(self, entries: Sequence[Entry], stored: torch.Tensor, replaces: Sequence[str] = ()) -> None:
+        content = encode_part(self.manifest, entries, stored, replaces)
+        name = part_name(content)
+        self._store(name, content, f"features of {len(entries)} images")
+        part = Part(name, self._storage.map(name), self.location)
+        with self._lock:
+            self._own_parts[name] = content.size
+            self._add_to_indices(entries)
+            self._parts.append(part)
+            self._starts = np.append(self._starts, self._starts[-1] + len(part))
+
+    def _store(self, name: str, content: bytes | pyarrow.Buffer, what: str) -> None:
         try:
             self._storage.write(name, content)
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"features of {len(entries)} images could not be written to cache '{self.location}': "
-                f"{error.strerror or error}. What was written before is kept; the next run goes on from there.",
+                f"{what} could not be written to cache '{self.location}': {error.strerror or error}. "
+                "What was written before is kept; the next run goes on from there.",
             ) from error
-        part = Part(name, self._storage.map(name), self.location)
-        self._own_parts[name] = content.size
-        self._add_to_indices(entries)
-        self._parts.append(part)
-        self._starts = np.append(self._starts, self._starts[-1] + len(part))
 
     def _add_to_indices(self, entries: Sequence[Entry]) -> None:
         if "pixel" in self._indices:
@@ -245,27 +293,37 @@ class FeatureCache:
         self._indices.pop("source", None)
 
     def _join_own_parts(self) -> None:
-        """Join small parts of about one size that this process wrote, so that a long run leaves few."""
-        smallest = min(self._own_parts.values())
-        alike = [name for name, size in self._own_parts.items() if size < 8 * smallest and size < PART_BYTES / 2]
-        if len(alike) >= SMALL_PARTS:
-            self._join(alike)
+        """Join small parts that this process wrote, so that a long run leaves few and large ones."""
+        if self._own_parts_to_join():
+            self.refresh()  # another process may have joined them already
+        while names := self._own_parts_to_join():
+            self._join(names)
+
+    def _own_parts_to_join(self) -> list[str]:
+        """Parts of about one size, once they are many or fill a large one."""
+        small = {name: size for name, size in self._own_parts.items() if size < PART_BYTES / 2}
+        smallest = min(small.values(), default=0)
+        alike = [name for name, size in small.items() if size < 8 * smallest]
+        enough = len(alike) >= SMALL_PARTS or sum(small[name] for name in alike) >= PART_BYTES
+        return alike if enough else []
 
     def _join(self, names: Sequence[str]) -> None:
-        """Write parts anew as one, each image once, then remove them; at any moment every feature is in some part."""
+        """Write parts anew as one that replaces them, each image once, then remove them."""
         chosen = set(names)
-        parts = [part for part in self._parts if part.name in chosen]
-        entries, features = _distinct(parts)
-        self._write(entries, features)
-        self._parts = [part for part in self._parts if part.name not in chosen]
-        for name in chosen:
-            self._own_parts.pop(name, None)
-            self._storage.remove(name)
+        entries, features = _distinct([part for part in self._parts if part.name in chosen])
+        self._write(entries, features, replaces=names)
         self._load([part.name for part in self._parts])
+        self._remove_replaced()
+
+    def _remove_replaced(self) -> None:
+        for name in self._replaced:
+            self._storage.remove(name)
+        self._replaced = []
 
     def compact(self) -> None:
-        """Join all parts into few large ones, each image once. Safe while others read and write."""
+        """Join parts into few large ones, in each of which an image is once. Safe while others read and write."""
         self.refresh()
+        self._remove_replaced()
         row_bytes = TORCH_DTYPES[self.manifest.dtype].itemsize * self.manifest.feature_dim * len(self.manifest.prompts)
         group: list[str] = []
         rows = 0
@@ -289,11 +347,11 @@ class FeatureCache:
         """
         self.require(other.manifest, f"cache '{other.location}'")
         added = 0
-        for part in other._parts:
-            rows = [row for row, key in enumerate(part.pixel_keys) if self.find_pixels(key.tobytes()) == ABSENT]
-            if rows:
-                self.append(part.entries(rows), part.features[rows])
-                added += len(rows)
+        for part in list(other._parts):
+            new = {key.tobytes(): row for row, key in enumerate(part.pixel_keys)}
+            rows = [row for key, row in new.items() if self.find_pixels(key) == ABSENT]
+            self.append(part.entries(rows), part.features[rows])
+            added += len(rows)
         return added
 
     # ------------------------------------------------------------------------------------------------------ failures
@@ -302,26 +360,42 @@ class FeatureCache:
         """Note images that could not be extracted."""
         if failures:
             lines = "".join(json.dumps(failure._asdict()) + "\n" for failure in failures)
-            self._storage.write(f"failures-{uuid.uuid4().hex}.jsonl", lines.encode())
+            name = FAILURES.replace("*", uuid.uuid4().hex)
+            self._store(name, lines.encode(), f"notes of {len(failures)} images that failed")
 
     def failures(self) -> list[Failure]:
-        """All images that could not be extracted, each file once."""
-        lines = (
-            line for name in self._storage.names("failures-*.jsonl") for line in self._storage.read(name).splitlines()
-        )
-        found = [Failure(**json.loads(line)) for line in lines]
+        """All images that could not be extracted, each file once.
+
+        Raises:
+            DamagedCacheError: a file of notes is damaged.
+        """
+        found = [failure for name in self._storage.names(FAILURES) for failure in read_failures(self._storage, name)]
         return list({(failure.source, failure.file_key): failure for failure in found}.values())
 
     def forget_failures(self) -> None:
         """Remove the notes of failed images, before they are tried again."""
-        for name in self._storage.names("failures-*.jsonl"):
+        for name in self._storage.names(FAILURES):
             self._storage.remove(name)
+
+
+def read_failures(storage: Storage, name: str) -> list[Failure]:
+    """Notes in one file; none if it was removed meanwhile.
+
+    Raises:
+        DamagedCacheError: it is not what was written.
+    """
+    try:
+        return [Failure(**json.loads(line)) for line in storage.read(name).splitlines()]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError) as error:
+        raise DamagedCacheError(f"'{name}' of the cache '{storage.location}' is damaged ({error}). {REMEDY}") from error
 
 
 def _read_manifest(storage: Storage) -> Manifest:
     try:
         text = storage.read(MANIFEST)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(
             f"'{storage.location}' is no feature cache: it holds no {MANIFEST}. Make one with "
             f"'maagiqa extract IMAGES --cache {storage.location}'."
@@ -330,10 +404,10 @@ def _read_manifest(storage: Storage) -> Manifest:
 
 
 def _reopen(location: str, manifest: Manifest, names: list[str]) -> FeatureCache:
-    cache = FeatureCache(open_storage(location), manifest, names)
-    if len(cache._parts) != len(names):
-        raise DamagedCacheError(f"cache '{location}' was compacted while it was in use; open it again.")
-    return cache
+    try:
+        return FeatureCache(open_storage(location), manifest, names)
+    except FileNotFoundError as error:
+        raise DamagedCacheError(f"cache '{location}' was compacted while it was in use; open it again.") from error
 
 
 def _distinct(parts: Iterable[Part]) -> tuple[list[Entry], torch.Tensor]:

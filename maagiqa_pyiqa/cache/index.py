@@ -50,6 +50,8 @@ class KeyIndex:
         return self._matrices[matrix][row - self._starts[matrix]].tobytes()
 
     def count_distinct(self) -> int:
-        """How many different keys there are, by their first 8 bytes."""
-        distinct = int((np.diff(self._sorted) != 0).sum()) + 1 if len(self._sorted) else 0
+        """How many different keys there are."""
+        same = self._sorted[1:] == self._sorted[:-1]  # as their neighbour, by the first 8 bytes
+        doubtful = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        distinct = len(self._sorted) - len(doubtful) + len({self._key(int(row)) for row in self._order[doubtful]})
         return distinct + sum(self._find_sorted(key) == ABSENT for key in self._added)

@@ -57,6 +57,9 @@ class Manifest:
         """(E, D) of one image's features."""
         return len(self.prompts), self.feature_dim
 
+    def _facts(self) -> dict[str, Any]:
+        return {**self.parts, "feature_dim": self.feature_dim, "names of prompts": list(self.prompts)}
+
     @classmethod
     def of_extractor(cls, extractor: Extractor, dtype: str = "float16") -> Manifest:
         """Manifest of a cache for an extractor's features.
@@ -85,20 +88,22 @@ class Manifest:
         try:
             content = json.loads(text)
             checksum = content.pop("checksum")
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise DamagedCacheError(f"{where} is not a whole manifest ({error}). {REMEDY}") from error
-        if content.get("format", FORMAT) > FORMAT:
-            raise ValueError(f"{where} has format {content['format']}; this version reads up to {FORMAT}. Update it.")
-        if checksum != _checksum(content):
+        if checksum != _checksum(content):  # the same in every format
             raise DamagedCacheError(f"{where} was changed after it was written. {REMEDY}")
+        if content["format"] > FORMAT:
+            raise ValueError(f"{where} has format {content['format']}; this version reads up to {FORMAT}. Update it.")
         return cls(**{**content, "prompts": tuple(content["prompts"])})
 
     def require_same(self, other: Manifest, where: str, what: str) -> None:
         """Raise CacheMismatchError unless both are about the same features, showing what differs."""
-        if self.fingerprint == other.fingerprint and self.shape == other.shape:
+        same = self.fingerprint == other.fingerprint and self.prompts == other.prompts and self.shape == other.shape
+        if same:
             return
-        keys = sorted(key for key in {*self.parts, *other.parts} if self.parts.get(key) != other.parts.get(key))
-        lines = [f"  {key}: {_short(self.parts.get(key))} there, {_short(other.parts.get(key))} here" for key in keys]
+        there, here = self._facts(), other._facts()
+        keys = sorted(key for key in {*there, *here} if there.get(key) != here.get(key))
+        lines = [_difference(key, there.get(key), here.get(key)) for key in keys]
         raise CacheMismatchError(
             "\n".join(
                 [
@@ -117,6 +122,15 @@ def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _difference(key: str, there: Any, here: Any) -> str:
+    texts = json.dumps(there, sort_keys=True), json.dumps(here, sort_keys=True)
+    pairs = enumerate(zip(*texts, strict=False))
+    place = next((place for place, (a, b) in pairs if a != b), min(map(len, texts)))
+    return "  {}: {} there, {} here".format(key, *(_around(text, place) for text in texts))
+
+
+def _around(text: str, place: int, width: int = 80) -> str:
+    """A piece of a text, around a place in it."""
+    start = max(0, min(place - width // 4, len(text) - width))
+    end = start + width
+    return ("..." if start else "") + text[start:end] + ("..." if end < len(text) else "")

@@ -11,13 +11,15 @@ from tqdm import tqdm
 
 from maagiqa_pyiqa.cache.feature_cache import FeatureCache
 from maagiqa_pyiqa.cache.keys import file_key, pixel_key
+from maagiqa_pyiqa.cache.manifest import Manifest
 from maagiqa_pyiqa.cache.part import TORCH_DTYPES, Entry
 from maagiqa_pyiqa.files import written_whole
 from maagiqa_pyiqa.image_sources import ImageSource
-from maagiqa_pyiqa.images import decode
+from maagiqa_pyiqa.images import UnreadableImageError, decode
 
 PROMPTS = ("semantic_content", "coherence")
 BATCH = 1024
+NO_TELLING = "the authors' layout cannot tell them apart."
 
 
 class OfficialFiles:
@@ -33,8 +35,12 @@ class OfficialFiles:
 
 def official_files(folder: str | Path, name: str | Path) -> list[Path]:
     """Files of one image: semantic content first, then coherence."""
-    path = Path(folder).expanduser() / Path(name).with_suffix("")
-    return [path.with_name(f"{path.name}_{prompt}.pt") for prompt in PROMPTS]
+    path = Path(folder).expanduser() / name
+    return _files_of_stem(path.parent, path.stem)
+
+
+def _files_of_stem(folder: Path, stem: str) -> list[Path]:
+    return [folder / f"{stem}_{prompt}.pt" for prompt in PROMPTS]
 
 
 def read_official(folder: str | Path, name: str | Path) -> torch.Tensor:
@@ -47,11 +53,14 @@ def read_official(folder: str | Path, name: str | Path) -> torch.Tensor:
     vectors = []
     for path in official_files(folder, name):
         try:
-            vectors.append(torch.load(path, map_location="cpu", weights_only=True).flatten())
+            vector = torch.load(path, map_location="cpu", weights_only=True)
+            vectors.append(vector.view(vector.shape[-1]))
         except FileNotFoundError:
             raise
         except Exception as error:
-            raise ValueError(f"'{path}' is no tensor in the authors' layout: {error}") from error
+            raise ValueError(f"'{path}' is no tensor (1, D) as in the authors' layout: {error}") from error
+    if vectors[0].shape != vectors[1].shape:
+        raise ValueError(f"the two files of '{name}' in '{folder}' hold vectors of different widths.")
     return torch.stack(vectors)
 
 
@@ -65,10 +74,13 @@ def import_official(folder: str | Path, sources: Sequence[ImageSource], location
 
     Raises:
         FileNotFoundError: an image has no files; says how many and names the first.
-        ValueError: no images, a file is not one vector, or an image is none.
+        ValueError: two images share a file name, a file is not one vector as the first is, or an image is none.
         CacheMismatchError: the cache holds other features.
     """
     names = [Path(source.name).name for source in sources]
+    clashes = [stem for stem, count in collections.Counter(Path(name).stem for name in names).items() if count > 1]
+    if clashes:
+        raise ValueError(f"{len(clashes)} file names stand for several images, first: {clashes[:5]}; {NO_TELLING}")
     absent = [name for name in names if not all(path.is_file() for path in official_files(folder, name))]
     if absent or not names:
         raise FileNotFoundError(
@@ -78,30 +90,48 @@ def import_official(folder: str | Path, sources: Sequence[ImageSource], location
     first = read_official(folder, names[0])
     dtype = "float16" if first.dtype == torch.float16 else "float32"
     cache = FeatureCache.create(location, OfficialFiles(first.shape[1]), dtype)
+    here = set(cache.entries())
     for start in tqdm(range(0, len(sources), BATCH), unit="batch", disable=None):
-        batch = sources[start : start + BATCH]
-        features = torch.stack([read_official(folder, name) for name in names[start : start + BATCH]])
-        cache.append([_entry(source) for source in batch], features)
+        entries = [_entry(source) for source in sources[start : start + BATCH]]
+        new = [entry for entry in entries if entry not in here]
+        cache.append(new, _stacked(folder, new, cache.manifest))
     return cache
 
 
 def _entry(source: ImageSource) -> Entry:
     content = source.read()
-    return Entry(pixel_key(decode(content)), file_key(content), source.name)
+    try:
+        return Entry(pixel_key(decode(content)), file_key(content), source.name)
+    except UnreadableImageError as error:
+        raise UnreadableImageError(f"image '{source.name}' cannot be read: {error}") from error
+
+
+def _stacked(folder: str | Path, entries: Sequence[Entry], manifest: Manifest) -> torch.Tensor:
+    """Features (N, 2, D), checked to lose nothing in the cache."""
+    features = torch.empty(len(entries), *manifest.shape, dtype=TORCH_DTYPES[manifest.dtype])
+    for entry, target in zip(entries, features, strict=True):
+        row = read_official(folder, Path(entry.source).name)
+        if row.shape != target.shape or not torch.equal(target.copy_(row).to(row.dtype), row):
+            raise ValueError(
+                f"the files of '{entry.source}' hold {row.dtype} vectors of {row.shape[1]} values, which a cache of "
+                f"{manifest.shape[1]} values in {manifest.dtype} does not hold exactly; import them into another."
+            )
+    return features
 
 
 def export_official(cache: FeatureCache, folder: str | Path) -> int:
     """Write a cache in the authors' layout; return the number of images.
 
     Raises:
-        ValueError: the cache has other prompts, or two images would share a file name.
+        ValueError: the cache has other prompts, or images of different content share a file name.
     """
     if cache.manifest.prompts != PROMPTS:
         raise ValueError(f"the authors' layout holds {PROMPTS}; this cache holds {cache.manifest.prompts}.")
     rows = _row_of_stem(cache)
     dtype = TORCH_DTYPES[cache.manifest.dtype]
     for stem, row in tqdm(rows.items(), unit="image", disable=None):
-        for path, vector in zip(official_files(folder, stem), cache.get([row])[0].to(dtype), strict=True):
+        vectors = cache.get([row])[0].to(dtype)
+        for path, vector in zip(_files_of_stem(Path(folder).expanduser(), stem), vectors, strict=True):
             with written_whole(path) as aside:
                 torch.save(vector[None].clone(), aside)
     return len(rows)
@@ -117,11 +147,11 @@ def _row_of_stem(cache: FeatureCache) -> dict[str, int]:
     if clashes:
         raise ValueError(
             f"{len(clashes)} file names stand for several images of different content, first: {clashes[:5]}; "
-            "the authors' layout cannot tell them apart."
+            + NO_TELLING
         )
     return rows
 
 
 def _stems(cache: FeatureCache) -> Iterator[tuple[str, bytes, int]]:
     for row, entry in enumerate(cache.entries()):
-        yield PurePosixPath(entry.source.replace("\\", "/")).name, entry.pixel_key, row
+        yield PurePosixPath(entry.source.replace("\\", "/")).stem, entry.pixel_key, row

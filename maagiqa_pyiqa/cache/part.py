@@ -1,13 +1,14 @@
 """One file of a cache: an Arrow IPC file with keys, names and features of some images, written once and never changed.
 
-Rows carry a CRC-32 of key and features, so that a damaged file still gives up what is whole in it; the file carries the
-manifest and a SHA-256 over the rest.
+It is named by the SHA-256 of its content, so that any damage shows. Rows carry a CRC-32 of key, name and features, so
+that a damaged file still gives up what is whole in it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import uuid
+import itertools
+import json
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from maagiqa_pyiqa.cache.manifest import REMEDY, DamagedCacheError, Manifest
 
 PATTERN = "part-*.arrow"
 TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32}
+MAGIC_BYTES = 8  # of an Arrow file; what follows is a stream, then a footer
 
 
 class Entry(NamedTuple):
@@ -32,21 +34,30 @@ class Entry(NamedTuple):
     source: str
 
 
-def new_name() -> str:
-    """A file name that no other process, here or elsewhere, will choose."""
-    return f"part-{uuid.uuid4().hex}.arrow"
+def part_name(content: bytes | pyarrow.Buffer) -> str:
+    """Name of the file that has this content."""
+    return f"part-{hashlib.sha256(content).hexdigest()}.arrow"
 
 
-def encode_part(manifest: Manifest, entries: Sequence[Entry], features: torch.Tensor) -> pyarrow.Buffer:
+def stored_source(name: str) -> str:
+    r"""A name as it is kept: what is not Unicode in a file's name is written out as ``\udcXX``."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def encode_part(
+    manifest: Manifest, entries: Sequence[Entry], features: torch.Tensor, replaces: Sequence[str] = ()
+) -> pyarrow.Buffer:
     """Serialize rows.
 
     Args:
         manifest: of the cache.
         entries: one per row.
         features: (N, E, D) in the manifest's dtype, finite.
+        replaces: names of parts whose rows these are, which no longer count once this part is there.
     """
+    entries = [entry._replace(source=stored_source(entry.source)) for entry in entries]
     rows = np.ascontiguousarray(features.numpy().reshape(len(entries), -1))  # (N, E * D)
-    checksums = [_row_checksum(entry.pixel_key, row) for entry, row in zip(entries, rows, strict=True)]
+    checksums = [_checksum(entry, row) for entry, row in zip(entries, rows, strict=True)]
     key_type = pyarrow.binary(KEY_BYTES)
     columns = {
         "pixel_key": pyarrow.array([entry.pixel_key for entry in entries], key_type),
@@ -56,7 +67,8 @@ def encode_part(manifest: Manifest, entries: Sequence[Entry], features: torch.Te
         "features": pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(rows.reshape(-1)), rows.shape[1]),
     }
     batch = pyarrow.RecordBatch.from_pydict(columns)
-    metadata = {"manifest": manifest.to_json(), "sha256": _batch_checksum(batch)}
+    size = str(pyarrow.ipc.get_record_batch_size(batch))
+    metadata = {"manifest": manifest.to_json(), "replaces": json.dumps(list(replaces)), "batch_bytes": size}
     batch = batch.replace_schema_metadata(metadata)
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_file(sink, batch.schema) as writer:
@@ -64,45 +76,60 @@ def encode_part(manifest: Manifest, entries: Sequence[Entry], features: torch.Te
     return sink.getvalue()
 
 
-def _row_checksum(key: bytes, row: np.ndarray) -> int:
-    return zlib.crc32(row.data, zlib.crc32(key))
+def _checksum(entry: Entry, row: np.ndarray) -> int:
+    entry_bytes = entry.pixel_key + (entry.file_key or bytes(KEY_BYTES)) + entry.source.encode("utf-8", "replace")
+    return zlib.crc32(row.data, zlib.crc32(entry_bytes))
 
 
-def _batch_checksum(batch: pyarrow.RecordBatch) -> str:
-    digest = hashlib.sha256()
-    for column in batch.columns:
-        for buffer in column.buffers():
-            if buffer is not None:
-                digest.update(buffer)
-    return digest.hexdigest()
+def _read(content: pyarrow.Buffer) -> pyarrow.RecordBatch:
+    with pyarrow.ipc.open_file(content) as reader:
+        return reader.get_batch(0)
+
+
+def _read_from_start(content: pyarrow.Buffer) -> pyarrow.RecordBatch:
+    """As ``_read``, without the footer; what was cut off reads as zeros."""
+    stream = content[MAGIC_BYTES:]
+    metadata = pyarrow.ipc.open_stream(stream).schema.metadata
+    padded = pyarrow.py_buffer(stream.to_pybytes() + bytes(int(metadata[b"batch_bytes"])))
+    return pyarrow.ipc.open_stream(padded).read_next_batch()
 
 
 class Part:
     """A part that has been mapped.
 
+    Args:
+        name: of the file.
+        content: of the file.
+        where: the cache, for messages.
+        salvage: read what can be read of a file whose end is damaged or missing.
+
     Attributes:
         pixel_keys: (N, 32) uint8.
+        file_keys: (N, 32) uint8; zeros where an image had no file.
         features: (N, E, D), a view of the mapped file: copy before writing to it.
+        replaces: names of parts whose rows are here too.
     """
 
-    def __init__(self, name: str, content: pyarrow.Buffer, where: str) -> None:
+    def __init__(self, name: str, content: pyarrow.Buffer, where: str, salvage: bool = False) -> None:
         self.name = name
         self.bytes = content.size
         try:
-            with pyarrow.ipc.open_file(content) as reader:
-                self._batch = reader.get_batch(0)
-                metadata = reader.schema.metadata or {}
+            self._batch = _read_from_start(content) if salvage else _read(content)
+            self._batch.validate()  # damaged lengths would end the process later
+            metadata = self._batch.schema.metadata or {}
             self.manifest = Manifest.from_json(metadata[b"manifest"], f"{where}/{name}")
-            self._checksum = metadata[b"sha256"].decode()
+            self.replaces = frozenset(json.loads(metadata[b"replaces"]))
             self._view()
-        except (pyarrow.ArrowException, KeyError, IndexError, ValueError, OSError, AttributeError) as error:
+        except (pyarrow.ArrowException, LookupError, ValueError, OSError, AttributeError, TypeError, RuntimeError) as e:
             raise DamagedCacheError(
-                f"part '{name}' of the cache '{where}' is damaged or cut short ({_first_line(error)}). {REMEDY} "
+                f"part '{name}' of the cache '{where}' is damaged or cut short ({_first_line(e)}). {REMEDY} "
                 "What is whole in it is kept, the rest is extracted anew by the next run."
-            ) from error
+            ) from e
 
     def _view(self) -> None:
         self.pixel_keys = _key_matrix(self._batch.column("pixel_key"))
+        column = self._batch.column("file_key")
+        self.file_keys = _key_matrix(column.fill_null(bytes(KEY_BYTES)) if column.null_count else column)
         values = self._batch.column("features").flatten().to_numpy(zero_copy_only=True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -115,33 +142,29 @@ class Part:
         return len(self.pixel_keys)
 
     @property
-    def file_keys(self) -> np.ndarray:
-        """(N, 32) uint8; zeros where an image had no file."""
-        column = self._batch.column("file_key")
-        return _key_matrix(column.fill_null(bytes(KEY_BYTES)) if column.null_count else column)
-
-    @property
     def sources(self) -> list[str]:
         """Names the images were read under."""
-        return list(self._batch.column("source").to_pylist())
+        _, offsets, text = self._batch.column("source").buffers()
+        ends = np.frombuffer(offsets, np.int32, len(self) + 1).tolist()
+        names = memoryview(text or b"")  # sliced here: pyarrow would follow a damaged offset out of the file
+        return [str(names[max(start, 0) : end], "utf-8", "replace") for start, end in itertools.pairwise(ends)]
 
     def entries(self, rows: Sequence[int] | None = None) -> list[Entry]:
         """Entries of some rows, or of all."""
-        names = ("pixel_key", "file_key", "source")
-        batch = self._batch.select(names) if rows is None else self._batch.select(names).take(pyarrow.array(rows))
-        return [Entry(*values) for values in zip(*(column.to_pylist() for column in batch.columns), strict=True)]
+        sources = self.sources
+        chosen = range(len(self)) if rows is None else rows
+        return [self._entry(row, sources[row]) for row in chosen]
 
-    def is_whole(self) -> bool:
-        """Whether every byte is as it was written; reads the whole part."""
-        return _batch_checksum(self._batch) == self._checksum
+    def _entry(self, row: int, source: str) -> Entry:
+        file_key = self.file_keys[row]
+        return Entry(self.pixel_keys[row].tobytes(), file_key.tobytes() if file_key.any() else None, source)
 
     def whole_rows(self) -> list[int]:
-        """Rows whose key and features are as they were written."""
+        """Rows whose keys, name and features are as they were written."""
         values = self.features.reshape(len(self), -1).numpy()
         checksums = self._batch.column("checksum").to_pylist()
-        keys = (bytes(key) for key in self.pixel_keys)
-        rows = zip(keys, values, checksums, strict=True)
-        return [index for index, (key, row, expected) in enumerate(rows) if _row_checksum(key, row) == expected]
+        rows = zip(self.entries(), values, checksums, strict=True)
+        return [index for index, (entry, row, expected) in enumerate(rows) if _checksum(entry, row) == expected]
 
 
 def _key_matrix(column: pyarrow.FixedSizeBinaryArray) -> np.ndarray:

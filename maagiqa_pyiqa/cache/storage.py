@@ -78,6 +78,8 @@ class LocalStorage:
 
     def create(self, name: str, content: bytes) -> bool:
         """Write unless it is there: a link, unlike a rename, never replaces."""
+        if (self.folder / name).exists():
+            return False
         with self._written_aside(name, content) as aside:
             try:
                 os.link(aside, self.folder / name)
@@ -121,8 +123,9 @@ class RemoteStorage:
         self.location = location.rstrip("/")
         self.filesystem, self.root = fsspec.core.url_to_fs(self.location)
         name = hashlib.sha256(self.location.encode()).hexdigest()[:16]
-        base = os.environ.get("MAAGIQA_CACHE_COPIES", os.path.join(tempfile.gettempdir(), "maagiqa-cache-copies"))
-        self.copies = Path(base) / name
+        user = os.getuid() if hasattr(os, "getuid") else ""  # one user cannot write into another's folder
+        default = os.path.join(tempfile.gettempdir(), f"maagiqa-cache-copies-{user}")
+        self.copies = Path(os.environ.get("MAAGIQA_CACHE_COPIES", default)) / name
 
     def names(self, pattern: str) -> list[str]:
         """Files that match, sorted."""
@@ -146,23 +149,29 @@ class RemoteStorage:
         return _map(copy)
 
     def write(self, name: str, content: bytes | pyarrow.Buffer) -> None:
-        """Write an object."""
+        """Write an object; a copy of what it was is removed."""
+        (self.copies / name).unlink(missing_ok=True)
         self.filesystem.makedirs(self.root, exist_ok=True)
         self.filesystem.pipe_file(f"{self.root}/{name}", bytes(content))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write unless it is there; of two writers at the same moment the last one wins."""
-        if self.names(name):
+        """Write unless it is there, in one request, so that of two writers at the same moment one is refused."""
+        try:
+            self.filesystem.makedirs(self.root, exist_ok=True)
+            self.filesystem.pipe_file(f"{self.root}/{name}", content, mode="create")
+        except FileExistsError:
             return False
-        self.write(name, content)
         return True
 
     def remove(self, name: str) -> None:
-        """Remove an object, if it is still there."""
+        """Remove an object, if it is still there, and its copy."""
+        (self.copies / name).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             self.filesystem.rm_file(f"{self.root}/{name}")
 
 
 def _map(path: Path) -> pyarrow.Buffer:
+    if path.stat().st_size == 0:  # cannot be mapped
+        return pyarrow.py_buffer(b"")
     with pyarrow.memory_map(str(path)) as file:
         return file.read_buffer()  # the buffer keeps the mapping alive
