@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pyiqa
 import torch
@@ -21,11 +24,12 @@ WAITING_BATCHES = 4  # how many batches' worth of odd-sized images may wait for 
 
 @dataclass
 class ImageScores:
-    """One image: its scores by metric, and the reasons where there is none."""
+    """One image: its scores by metric, the reasons where there is none, and gate weights of metrics that have any."""
 
     path: Path
     scores: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    gates: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def error(self) -> str:
@@ -90,7 +94,12 @@ class _Files(Dataset):
 
 
 def score_images(
-    paths: Sequence[Path], metrics: Metrics, *, batch_size: int = 8, workers: int = 2
+    paths: Sequence[Path],
+    metrics: Metrics,
+    *,
+    batch_size: int = 8,
+    workers: int = 2,
+    fatal: tuple[type[Exception], ...] = (),
 ) -> Iterator[ImageScores]:
     """Score images as they become ready; the order is that of completion, not of ``paths``.
 
@@ -99,6 +108,7 @@ def score_images(
         metrics: created metrics by name.
         batch_size: images of one size scored at once.
         workers: processes that decode; 0 decodes here.
+        fatal: errors of a metric that are no image's fault; they are raised.
 
     Yields:
         One ImageScores for every path: unreadable images, failing batches (repeated one by one) and scores that
@@ -109,7 +119,7 @@ def score_images(
         if isinstance(images, str):
             yield ImageScores(paths[indices[0]], errors={"": images})
         else:
-            yield from _score_batch([paths[i] for i in indices], images, metrics)
+            yield from _score_batch([paths[i] for i in indices], images, metrics, fatal)
 
 
 def _batches_of_one_size(files: DataLoader, batch_size: int) -> Iterator[tuple[list[int], torch.Tensor | str]]:
@@ -133,27 +143,63 @@ def _batches_of_one_size(files: DataLoader, batch_size: int) -> Iterator[tuple[l
         yield release(size)
 
 
-def _score_batch(paths: Sequence[Path], images: torch.Tensor, metrics: Metrics) -> list[ImageScores]:
+class _Outcome(NamedTuple):
+    """What a metric made of one image: a score or a reason, and gate weights if it has any."""
+
+    score: float | None
+    error: str = ""
+    gate: list[float] | None = None
+
+
+def _score_batch(
+    paths: Sequence[Path], images: torch.Tensor, metrics: Metrics, fatal: tuple[type[Exception], ...]
+) -> list[ImageScores]:
     results = [ImageScores(path) for path in paths]
     x = images.float() / 255
     for name, metric in metrics.items():
-        for result, score in zip(results, _scores(name, metric, x), strict=True):
-            if isinstance(score, str):
-                result.errors[name] = score
-            else:
-                result.scores[name] = score
+        for result, outcome in zip(results, _outcomes(name, metric, x, fatal), strict=True):
+            if outcome.score is None:
+                result.errors[name] = outcome.error
+                continue
+            result.scores[name] = outcome.score
+            if outcome.gate is not None:
+                result.gates[name] = outcome.gate
     return results
 
 
-def _scores(name: str, metric: torch.nn.Module, x: torch.Tensor) -> list[float | str]:
+def _outcomes(
+    name: str, metric: torch.nn.Module, x: torch.Tensor, fatal: tuple[type[Exception], ...]
+) -> list[_Outcome]:
     """Score a batch; where that fails, each image by itself, so that one cannot spoil the others."""
-    if len(x) > 1 and name in ONE_AT_A_TIME:
-        return [_scores(name, metric, image[None])[0] for image in x]
+    one_by_one = len(x) > 1 and name in ONE_AT_A_TIME
     try:
-        scores = metric(x).detach().float().reshape(-1).tolist()
-        if len(scores) != len(x):
-            raise RuntimeError(f"{len(scores)} scores for {len(x)} images")
+        if not one_by_one:
+            return _call(metric, x)
+    except fatal:
+        raise
     except Exception as error:
-        return [_scores(name, metric, image[None])[0] for image in x] if len(x) > 1 else [short_reason(error)]
-    finite = torch.tensor(scores).isfinite().tolist()
-    return [score if ok else f"the metric gave {score}" for score, ok in zip(scores, finite, strict=True)]
+        if len(x) == 1:
+            return [_Outcome(None, short_reason(error))]
+    return [_outcomes(name, metric, image[None], fatal)[0] for image in x]
+
+
+@torch.no_grad()
+def _call(metric: torch.nn.Module, x: torch.Tensor) -> list[_Outcome]:
+    gates = [None] * len(x)
+    if _has_details(metric):
+        output = metric(x, return_details=True)
+        scores, gates = output.score, output.gate.detach().float().tolist()
+    else:
+        scores = metric(x)
+    values = scores.detach().float().reshape(-1).tolist()
+    if len(values) != len(x):
+        raise RuntimeError(f"{len(values)} scores for {len(x)} images")
+    return [
+        _Outcome(value, gate=gate) if math.isfinite(value) else _Outcome(None, f"the metric gave {value}")
+        for value, gate in zip(values, gates, strict=True)
+    ]
+
+
+def _has_details(metric: torch.nn.Module) -> bool:
+    """Whether the metric tells its gate weights when asked, as MAAGIQA does."""
+    return "return_details" in inspect.signature(getattr(metric, "net", metric).forward).parameters

@@ -8,11 +8,12 @@ import io
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.verbs import add_verb, positive
-from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.files import write_whole, written_whole
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.scoring import ImageScores
@@ -21,6 +22,7 @@ EXAMPLES = """\
   maagiqa score pictures/
   maagiqa score a.png b.jpg -m maagiqa-lite -m piqe --csv scores.csv
   maagiqa score pictures/ -m maagiqa --device cuda --batch-size 32 --json scores.json
+  maagiqa score pictures/ -m maagiqa --engine ray --device cuda --actors 8 --parquet scores.parquet
 """
 
 
@@ -33,9 +35,12 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--csv", metavar="FILE", help="write scores and failures as CSV")
     parser.add_argument("--json", metavar="FILE", help="write scores and failures as JSON")
+    parser.add_argument("--parquet", metavar="FILE", help="write scores and failures as Parquet, to a file or URL")
     parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images at once (default 8)")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="decoding processes (default 2)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where it runs (default local)")
+    parser.add_argument("--actors", type=positive, default=1, metavar="N", help="most copies of the metrics, with ray")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,27 +48,62 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from maagiqa_pyiqa.images import find_images
-    from maagiqa_pyiqa.scoring import check_metric_names, create_metrics, score_images
+    from maagiqa_pyiqa.scoring import check_metric_names
 
     names = list(dict.fromkeys(arguments.metric or ["maagiqa-lite"]))
     check_metric_names(names)
     paths = find_images(arguments.inputs)
-    metrics, unavailable = create_metrics(names, arguments.device)
+    unavailable, stream = (_start_local if arguments.engine == "local" else _start_ray)(arguments, paths, names)
     for name, reason in unavailable.items():
         print(f"metric {name} cannot run here: {reason}", file=sys.stderr)
+    metrics = [name for name in names if name not in unavailable]
     if not metrics:
         return 1
-    stream = score_images(paths, metrics, batch_size=arguments.batch_size, workers=arguments.workers)
     results = list(tqdm(stream, total=len(paths), unit="image", disable=None))
-    results = sort_best_first(results, next(iter(metrics)))
-    print(as_table(results, list(metrics)))
-    if arguments.csv:
-        write_whole(arguments.csv, as_csv(results, list(metrics)))
-    if arguments.json:
-        write_whole(arguments.json, as_json(results, unavailable))
+    results = sort_best_first(results, metrics[0])
+    _write(arguments, results, metrics, unavailable)
     failed = [result for result in results if result.errors]
     _report_failures(failed)
     return 1 if failed or unavailable else 0
+
+
+def _start_local(
+    arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]
+) -> tuple[dict[str, str], Iterator[ImageScores]]:
+    from maagiqa_pyiqa.scoring import create_metrics, score_images
+
+    metrics, unavailable = create_metrics(names, arguments.device)
+    return unavailable, score_images(paths, metrics, batch_size=arguments.batch_size, workers=arguments.workers)
+
+
+def _start_ray(
+    arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]
+) -> tuple[dict[str, str], Iterator[ImageScores]]:
+    import torch
+
+    from maagiqa_pyiqa.ray_engine import score_with_ray
+
+    return score_with_ray(
+        paths,
+        names,
+        device=arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        actors=arguments.actors,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+    )
+
+
+def _write(
+    arguments: argparse.Namespace, results: Sequence[ImageScores], metrics: Sequence[str], unavailable: dict[str, str]
+) -> None:
+    """Print the table and write the files that were asked for."""
+    print(as_table(results, metrics))
+    if arguments.csv:
+        write_whole(arguments.csv, as_csv(results, metrics))
+    if arguments.json:
+        write_whole(arguments.json, as_json(results, unavailable))
+    if arguments.parquet:
+        write_parquet(arguments.parquet, results, metrics)
 
 
 def sort_best_first(results: Sequence[ImageScores], metric: str) -> list[ImageScores]:
@@ -101,6 +141,28 @@ def as_json(results: Sequence[ImageScores], unavailable: dict[str, str]) -> str:
     """JSON with ``images`` (path, scores, errors) and ``unavailable_metrics``."""
     images = [{"image": str(r.path), "scores": r.scores, "error": r.error or None} for r in results]
     return json.dumps({"images": images, "unavailable_metrics": unavailable}, indent=1) + "\n"
+
+
+def write_parquet(path: str, results: Sequence[ImageScores], metrics: Sequence[str]) -> None:
+    """Write columns ``image``, one per metric, ``error``, null where there is none, to a file or an fsspec URL."""
+    import pyarrow
+    from pyarrow import parquet
+
+    from maagiqa_pyiqa.image_sources import is_url
+
+    columns = {
+        "image": pyarrow.array([str(result.path) for result in results], pyarrow.string()),
+        **{name: pyarrow.array([r.scores.get(name) for r in results], pyarrow.float64()) for name in metrics},
+        "error": pyarrow.array([result.error or None for result in results], pyarrow.string()),
+    }
+    if is_url(path):
+        import fsspec
+
+        with fsspec.open(path, "wb") as file:
+            parquet.write_table(pyarrow.table(columns), file)
+    else:
+        with written_whole(path) as aside:
+            parquet.write_table(pyarrow.table(columns), aside)
 
 
 def _report_failures(failed: Sequence[ImageScores]) -> None:
