@@ -1,13 +1,27 @@
-"""Whether a host can be reached, found out in seconds: hubs' own clients retry for up to a minute before they fail."""
+"""Whether a host can be reached, found out in seconds: hubs' own clients retry for minutes before they fail."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import ipaddress
 import socket
 import threading
 import urllib.parse
 import urllib.request
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 LIMIT_SECONDS = 4.0
+# beside the hub, where pyiqa's metrics fetch weights from
+WEIGHT_HOSTS = (
+    "huggingface.co",
+    "drive.google.com",
+    "github.com",
+    "openaipublic.azureedge.net",
+    "download.pytorch.org",
+)
 
 
 def is_reachable(host: str, port: int = 443, limit: float = LIMIT_SECONDS) -> bool:
@@ -34,7 +48,62 @@ def is_reachable(host: str, port: int = 443, limit: float = LIMIT_SECONDS) -> bo
     return bool(opened)
 
 
-def require_reachable(host: str, remedy: str) -> None:
+def require_reachable(host: str, remedy: str, port: int = 443) -> None:
     """Raise ConnectionError naming ``host`` and the remedy unless it can be reached within LIMIT_SECONDS."""
-    if not is_reachable(host):
+    if not is_reachable(host, port):
         raise ConnectionError(f"{host} cannot be reached from here. {remedy}")
+
+
+def find_unreachable(hosts: Collection[str]) -> list[str]:
+    """Which hosts cannot be reached; they are tried at once, so it takes no longer than LIMIT_SECONDS."""
+    with ThreadPoolExecutor(len(hosts) or 1) as pool:
+        return [host for host, up in zip(hosts, pool.map(is_reachable, hosts), strict=True) if not up]
+
+
+def hub_host() -> str:
+    """Host of the model hub: huggingface.co, or the mirror that HF_ENDPOINT names."""
+    endpoint = importlib.import_module("huggingface_hub.constants").ENDPOINT
+    return urllib.parse.urlparse(endpoint).hostname or "huggingface.co"
+
+
+@contextlib.contextmanager
+def no_network(hosts: Collection[str] | None = None) -> Iterator[None]:
+    """Make connections fail at once, so that nothing is fetched and nothing retries for minutes.
+
+    The hub's client is put into its offline mode, in which it looks at its cache only. This machine itself can still
+    be talked to.
+
+    Args:
+        hosts: those to which connections fail; by default all.
+    """
+    constants: Any = importlib.import_module("huggingface_hub.constants")
+    saved = socket.socket.connect, socket.getaddrinfo, constants.HF_HUB_OFFLINE
+
+    def refused(host: Any) -> bool:
+        return not _is_this_machine(host) if hosts is None else host in hosts
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and refused(address[0]):
+            raise ConnectionError(f"{address[0]} is out of reach: the network is switched off")
+        saved[0](self, address)
+
+    def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
+        if refused(host):
+            raise ConnectionError(f"{host} is out of reach: the network is switched off")
+        return saved[1](host, *arguments, **options)
+
+    socket.socket.connect, socket.getaddrinfo = connect, getaddrinfo  # type: ignore[method-assign,assignment]
+    # read by the hub's client at each request; the environment variable would come too late
+    constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE or hosts is None or hub_host() in hosts
+    try:
+        yield
+    finally:
+        socket.socket.connect, socket.getaddrinfo, constants.HF_HUB_OFFLINE = saved  # type: ignore[method-assign]
+
+
+def _is_this_machine(host: Any) -> bool:
+    host = host.decode() if isinstance(host, bytes) else host
+    try:
+        return host in (None, "", "localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

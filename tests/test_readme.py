@@ -40,7 +40,7 @@ def test_python_snippets_run(workplace, code):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("line", [line for line in commands("maagiqa") if " train " not in line])
+@pytest.mark.parametrize("line", [line for line in commands("maagiqa") if " -opt " not in line])
 def test_maagiqa_commands_run(workplace, checkpoint, line, request):
     (workplace / "DIR").symlink_to(checkpoint)  # a small model in the published format
     if " cache " in line:
@@ -59,8 +59,8 @@ def test_maagiqa_commands_run(workplace, checkpoint, line, request):
         assert main(shlex.split(line)[1:]) == 0
 
 
-@pytest.mark.parametrize("line", [line for line in commands("maagiqa") if " train " in line])
-def test_training_commands_name_an_option_file_that_exists(line):
+@pytest.mark.parametrize("line", [line for line in commands("maagiqa") if " -opt " in line])
+def test_commands_with_options_name_a_file_that_exists(line):
     arguments, _ = build_parser().parse_known_args(shlex.split(line)[1:])
     assert (ROOT / arguments.opt).is_file()
 

@@ -8,9 +8,7 @@ import io
 import json
 import os
 import platform
-import socket
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 
 from maagiqa_pyiqa.cli.verbs import add_verb
@@ -25,7 +23,6 @@ METRICS = (
     "maagiqa", "maagiqa-lite", "brisque", "niqe", "ilniqe", "piqe", "entropy", "hyperiqa", "maniqa", "dbcnn", "musiq",
     "clipiqa", "clipiqa+", "liqe",
 )  # fmt: skip
-HOSTS = ("huggingface.co", "drive.google.com", "github.com", "openaipublic.azureedge.net")
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -38,8 +35,6 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything and print it; 1 if a metric cannot run here."""
-    # a hub's client must not retry: whether hosts answer is found out once, below
-    os.environ["HF_HUB_OFFLINE"] = "1"
     from maagiqa_pyiqa.scoring import check_metric_names
 
     names = arguments.metric or list(METRICS)
@@ -84,23 +79,20 @@ def _devices() -> dict[str, str]:
 
 
 def _hosts() -> dict[str, str]:
-    from concurrent.futures import ThreadPoolExecutor
+    from maagiqa_pyiqa.reachability import WEIGHT_HOSTS, find_unreachable
 
-    from maagiqa_pyiqa.reachability import is_reachable
-
-    with ThreadPoolExecutor() as pool:
-        return {
-            h: "reachable" if up else "out of reach" for h, up in zip(HOSTS, pool.map(is_reachable, HOSTS), strict=True)
-        }
+    unreachable = find_unreachable(WEIGHT_HOSTS)
+    return {host: "out of reach" if host in unreachable else "reachable" for host in WEIGHT_HOSTS}
 
 
 def _try_metric(name: str, online: bool) -> str:
     """Create a metric and score a small image without any network; say what it lacks."""
     import torch
 
+    from maagiqa_pyiqa.reachability import no_network
     from maagiqa_pyiqa.scoring import create_metrics, short_reason
 
-    with _no_network(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with no_network(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         metrics, failures = create_metrics([name], "cpu")
         if not failures:
             try:
@@ -134,18 +126,3 @@ def _explain(reason: str, online: bool) -> str:
     if online:
         return "its weights are not here yet; they are fetched at first use"
     return f"its weights are not here and no host answers; put them into {weights_folder()}, or connect and use it once"
-
-
-@contextlib.contextmanager
-def _no_network() -> Iterator[None]:
-    """Make every connection fail at once, so that nothing is fetched and nothing retries for minutes."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise ConnectionError("the network is switched off while maagiqa doctor looks")
-
-    originals = socket.socket.connect, socket.getaddrinfo
-    socket.socket.connect, socket.getaddrinfo = refuse, refuse  # type: ignore[method-assign,assignment]
-    try:
-        yield
-    finally:
-        socket.socket.connect, socket.getaddrinfo = originals  # type: ignore[method-assign]

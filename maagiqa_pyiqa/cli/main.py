@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from maagiqa_pyiqa import __version__
 
-VERBS = ("score", "extract", "cache", "train", "describe", "split", "doctor")
+VERBS = ("score", "rank", "benchmark", "extract", "cache", "train", "describe", "split", "doctor")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,261 @@
+"""What is scored: the public datasets and anybody's own CSV, with generators, groups and splits."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pandas
+
+from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset, read_table
+from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
+from maagiqa_pyiqa.options import nearest, require_choice
+
+FEWEST = 5  # images for a correlation to mean anything
+MOS_RANGE = (0.0, 5.0)  # of the public datasets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A public dataset on disk: its CSV, rows and columns, and how a file's name tells the generator."""
+
+    title: str
+    csv: str
+    rows: int
+    mos_column: str
+    generator: str
+    groups: tuple[str, ...]
+
+
+LAYOUTS: MappingProxyType[str, Layout] = MappingProxyType(
+    {
+        "agiqa-3k": Layout(
+            title="AGIQA-3k",
+            csv="data.csv",
+            rows=2982,
+            mos_column="mos_quality",
+            generator=r"[^_]+",
+            groups=("generator", "style", "adj1", "adj2"),
+        ),
+        "aigcqa-20k": Layout(
+            title="AIGCQA-20k",
+            csv="info_train.csv",
+            rows=14000,
+            mos_column="mos",
+            generator=r".+(?=_\d+\.\w+$)",
+            groups=("generator",),
+        ),
+    }
+)
+DATASETS = (*LAYOUTS, "csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetChoice:
+    """Which images: a public dataset by its folder, or ``csv`` with the names of its columns.
+
+    ``root`` is the folder of a public dataset, or the folder that a CSV's paths start from (by default the CSV's own).
+    Without ``split``, ``official`` and ``prompt-disjoint`` of a public dataset and ``all`` of a CSV are taken.
+    ``mos_range`` of a CSV is by default that of its MOS.
+    """
+
+    dataset: str = "agiqa-3k"
+    root: str | None = None
+    csv: str | None = None
+    path_column: str = "name"
+    mos_column: str = "mos"
+    prompt_column: str = "prompt"
+    group_columns: tuple[str, ...] = ()
+    mos_range: tuple[float, float] | None = None
+    split: tuple[str, ...] = ()
+    split_seed: int = 0
+    part: str = "test"
+
+    def __post_init__(self) -> None:
+        require_choice("benchmark", "dataset", self.dataset, DATASETS)
+        require_choice("benchmark", "part", self.part, PARTS)
+        for split in self.split:
+            require_choice("benchmark", "split", split, SPLITS)
+        if self.dataset == "csv" and self.csv is None:
+            raise ValueError("benchmark: dataset 'csv' needs its file; name it with csv (--csv FILE).")
+        if self.dataset != "csv" and self.root is None:
+            raise ValueError(f"benchmark: dataset '{self.dataset}' needs its folder; name it with root (--root DIR).")
+
+
+@dataclass(frozen=True)
+class RatedImage:
+    """An image with its MOS, what else the CSV says of it, and the splits whose part it is in.
+
+    ``official_part`` is where a public dataset's official split has it.
+    """
+
+    name: str
+    path: Path
+    mos: float
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    splits: tuple[str, ...] = ()
+    official_part: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkData:
+    """Images to be scored, each once however many splits it is in."""
+
+    title: str
+    csv: Path
+    image_root: Path
+    images: tuple[RatedImage, ...]
+    splits: tuple[str, ...]
+    part: str
+    mos_range: tuple[float, float]
+    group_columns: tuple[str, ...]
+
+    def positions(self, split: str) -> list[int]:
+        """Places in ``images`` of those in a split's part."""
+        return [position for position, image in enumerate(self.images) if split in image.splits]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """A choice with every default filled in."""
+
+    title: str
+    csv: Path
+    image_root: Path
+    path_column: str
+    mos_column: str
+    prompt_column: str
+    group_columns: tuple[str, ...]
+    splits: tuple[str, ...]
+    mos_range: tuple[float, float]
+    layout: Layout | None = None
+
+
+def load_data(choice: DatasetChoice) -> BenchmarkData:
+    """Read and check a dataset.
+
+    Raises:
+        FileNotFoundError: no such CSV or folder.
+        ValueError: a missing column; rows with absent images, duplicate names, NaN (all in one message, the first 10
+            and their number); or fewer than 5 images.
+    """
+    source = _public(choice, LAYOUTS[choice.dataset]) if choice.dataset in LAYOUTS else _own(choice)
+    table = _read_rows(source)
+    prompts = list(table[source.prompt_column]) if source.prompt_column in table else None
+    parts = {
+        split: set(make_split(split, prompts, len(table), choice.split_seed)[choice.part]) for split in source.splits
+    }
+    for split, rows in parts.items():
+        if len(rows) < FEWEST:
+            raise ValueError(
+                f"part '{choice.part}' of split '{split}' has {len(rows)} images: a correlation over fewer than "
+                f"{FEWEST} means nothing."
+            )
+    return BenchmarkData(
+        **{name: getattr(source, name) for name in ("title", "csv", "image_root", "splits", "mos_range")},
+        images=tuple(_images(source, table, parts)),
+        part=choice.part,
+        group_columns=source.group_columns,
+    )
+
+
+def _public(choice: DatasetChoice, layout: Layout) -> _Source:
+    root = Path(str(choice.root)).expanduser()
+    return _Source(
+        title=layout.title,
+        csv=root / layout.csv,
+        image_root=root / "images",
+        path_column="name",
+        mos_column=layout.mos_column,
+        prompt_column="prompt",
+        group_columns=(*layout.groups, *(c for c in choice.group_columns if c not in layout.groups)),
+        splits=choice.split or ("official", "prompt-disjoint"),
+        mos_range=choice.mos_range or MOS_RANGE,
+        layout=layout,
+    )
+
+
+def _own(choice: DatasetChoice) -> _Source:
+    csv = Path(str(choice.csv)).expanduser()
+    return _Source(
+        title=csv.stem,
+        csv=csv,
+        image_root=Path(choice.root).expanduser() if choice.root else csv.parent,
+        path_column=choice.path_column,
+        mos_column=choice.mos_column,
+        prompt_column=choice.prompt_column,
+        group_columns=choice.group_columns,
+        splits=choice.split or ("all",),
+        mos_range=choice.mos_range or _observed_range(csv, choice.mos_column),
+    )
+
+
+def _observed_range(csv: Path, column: str) -> tuple[float, float]:
+    mos = pandas.to_numeric(read_table(csv, [column])[column], errors="coerce")
+    mos = mos[mos.abs() < float("inf")]
+    return (float(mos.min()), float(mos.max())) if len(mos) else MOS_RANGE
+
+
+def _read_rows(source: _Source) -> pandas.DataFrame:
+    """All rows of the CSV, checked as a dataset to be trained on is, with the generator where the name tells it."""
+    section = {
+        "type": "CSVQualityDataset",
+        "name": source.title,
+        "phase": "test",
+        "dataroot_target": str(source.image_root),
+        "meta_info_file": str(source.csv),
+        "path_column": source.path_column,
+        "mos_column": source.mos_column,
+        "mos_range": source.mos_range,
+        "split": "all",
+    }
+    table = CSVQualityDataset(section).meta_info
+    if source.layout is not None:
+        _warn_of_other_rows(source, source.layout, len(table))
+        pattern = re.compile(source.layout.generator)
+        table["generator"] = [(pattern.match(str(name)) or [None])[0] for name in table[source.path_column]]
+    for column in source.group_columns:
+        if column not in table:
+            hint = nearest(column, table.columns)
+            raise ValueError(f"'{source.csv}' has no column '{column}' to group by.{hint}")
+    return table
+
+
+def _images(source: _Source, table: pandas.DataFrame, parts: Mapping[str, set[int]]) -> list[RatedImage]:
+    """Images of all parts in the order of the CSV."""
+    other = [column for column in table.columns if column not in (source.path_column, source.mos_column)]
+    rows = table.to_dict("records")
+    official = make_split("official", None, len(rows)) if source.layout else {}
+    part_of = {row: part for part, members in official.items() for row in members}
+    return [
+        RatedImage(
+            name=str(rows[row][source.path_column]),
+            path=source.image_root / str(rows[row][source.path_column]),
+            mos=float(rows[row][source.mos_column]),
+            columns={column: _plain(rows[row][column]) for column in other},
+            splits=tuple(split for split, part in parts.items() if row in part),
+            official_part=part_of.get(row),
+        )
+        for row in sorted(set().union(*parts.values()))
+    ]
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as JSON can hold it; None where it is empty or infinite."""
+    cell = cell.item() if hasattr(cell, "item") else cell
+    return None if pandas.isna(cell) or cell in (math.inf, -math.inf) else cell
+
+
+def _warn_of_other_rows(source: _Source, layout: Layout, rows: int) -> None:
+    if rows != layout.rows and "official" in source.splits:
+        warnings.warn(
+            f"'{source.csv}' has {rows:,} rows and {layout.title} {layout.rows:,}: split 'official' holds other images "
+            "than the authors'.",
+            stacklevel=4,
+        )

@@ -1,0 +1,63 @@
+"""How much memory something takes at its highest."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import threading
+from types import TracebackType
+
+import psutil
+import torch
+
+SECONDS_BETWEEN_LOOKS = 0.02
+
+
+class PeakMemory:
+    """Context manager; ``bytes`` is then the highest use within, beyond what was in use before.
+
+    On CUDA it is the device's memory that torch allocated; elsewhere the memory of this process, looked at many times
+    a second, without that of worker processes.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.bytes = 0
+        self._device = device
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        _give_back_free_memory()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self._device)
+            self._before = torch.cuda.memory_allocated(self._device)
+        else:
+            self._before = psutil.Process().memory_info().rss
+            self._watch.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._device.type == "cuda":
+            self.bytes = torch.cuda.max_memory_allocated(self._device) - self._before
+        else:
+            self._ended.set()
+            self._watch.join()
+
+    def _look(self) -> None:
+        process = psutil.Process()
+        ended = False
+        while not ended:
+            ended = self._ended.wait(SECONDS_BETWEEN_LOOKS)
+            self.bytes = max(self.bytes, process.memory_info().rss - self._before)
+
+
+def _give_back_free_memory() -> None:
+    """Return what earlier metrics freed to the system; else the next would take it over and seem to need none."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc only
+    if trim is not None:
+        trim(0)

@@ -1,0 +1,217 @@
+"""Scores of every participant on every image, out of the store where they are there, whatever goes wrong with one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from maagiqa_pyiqa.leaderboard.datasets import FEWEST, RatedImage
+from maagiqa_pyiqa.leaderboard.given_scores import read_scores
+from maagiqa_pyiqa.leaderboard.metric_identity import MetricIdentity, count_parameters, identify
+from maagiqa_pyiqa.leaderboard.participants import Participant
+from maagiqa_pyiqa.leaderboard.peak_memory import PeakMemory
+from maagiqa_pyiqa.leaderboard.score_store import Cost, KeptScore, ScoreStore
+from maagiqa_pyiqa.leaderboard.unavailable import explain
+from maagiqa_pyiqa.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
+from maagiqa_pyiqa.scoring import ImageScores, score_images
+
+FATAL = (OSError, ImportError, MemoryError)  # images are decoded by then, so no image's fault
+COMMIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions:
+    """How to score. ``seed`` is for metrics that crop at random; ``retry_failed`` tries again what failed before."""
+
+    device: str | None = None
+    batch_size: int = 8
+    workers: int = 2
+    seed: int = 0
+    retry_failed: bool = False
+
+    @property
+    def torch_device(self) -> torch.device:
+        """CUDA where there is one, unless a device is named."""
+        return torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticipantScores:
+    """What came of one participant: scores and gate weights by image name, and a reason for whatever has none."""
+
+    participant: Participant
+    status: Literal["ok", "partial", "failed"]
+    reason: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    gates: Mapping[str, list[float]] = field(default_factory=dict)
+    failed_images: Mapping[str, str] = field(default_factory=dict)
+    identity: MetricIdentity | None = None
+    cost: Cost | None = None
+
+
+def score_participants(
+    participants: Sequence[Participant], images: Sequence[RatedImage], store: ScoreStore, options: ScoringOptions
+) -> tuple[list[ParticipantScores], list[bytes]]:
+    """Score every image by every participant, as far as the store does not have it.
+
+    Hosts are looked at once; of those that do not answer nothing is asked, so a metric whose weights are out of reach
+    is found out at once.
+
+    Returns:
+        What came of each participant, in order, and the sorted keys of the images that can be read.
+
+    Raises:
+        FileNotFoundError, ValueError: scores from a CSV that are not whole.
+    """
+    names = [image.name for image in images]
+    given = {p.name: read_scores(p.file, p.column, names) for p in participants if p.file and p.column}
+    keys = dict(zip(names, store.pixel_keys([image.path for image in images], options.workers), strict=True))
+    metrics_run = any(p.kind != "scores" and p.problem is None for p in participants)
+    unreachable = find_unreachable({*WEIGHT_HOSTS, hub_host()}) if metrics_run else []
+    paths = {key: image.path for image in images if isinstance(key := keys[image.name], bytes)}
+    with no_network(unreachable):
+        scored = [
+            ParticipantScores(participant=p, status="ok", scores=given[p.name])
+            if p.name in given
+            else _score_participant(p, keys, paths, store, options)
+            for p in participants
+        ]
+    return scored, sorted(paths)
+
+
+def _score_participant(
+    participant: Participant,
+    keys: Mapping[str, bytes | str],
+    paths: Mapping[bytes, Path],
+    store: ScoreStore,
+    options: ScoringOptions,
+) -> ParticipantScores:
+    if participant.problem is not None:
+        return ParticipantScores(participant=participant, status="failed", reason=participant.problem)
+    try:
+        identity = _score_missing(participant, paths, store, options)
+    except sqlite3.Error:
+        raise
+    except (Exception, SystemExit) as error:
+        return ParticipantScores(participant=participant, status="failed", reason=explain(error))
+    return _collect(participant, identity, keys, store)
+
+
+def _score_missing(
+    participant: Participant, paths: Mapping[bytes, Path], store: ScoreStore, options: ScoringOptions
+) -> MetricIdentity:
+    """Create the metric and score the images that the store lacks."""
+    with PeakMemory(options.torch_device) as memory:
+        with contextlib.redirect_stdout(io.StringIO()):  # pyiqa prints what it loads
+            metric = participant.create(options.device)
+        identity = identify(participant, metric)
+        if options.retry_failed:
+            store.forget_failures(identity.key)
+        kept = store.read(identity.key, paths)
+        missing = {key: path for key, path in paths.items() if key not in kept}
+        scored, seconds = _score(participant.name, identity.key, metric, missing, store, options)
+    if scored:
+        cost = Cost(scored, seconds, count_parameters(metric), memory.bytes, _describe(options.torch_device))
+        store.add_cost(identity.key, cost)
+    return identity
+
+
+def _score(
+    name: str, key: str, metric: nn.Module, missing: Mapping[bytes, Path], store: ScoreStore, options: ScoringOptions
+) -> tuple[int, float]:
+    """Score files into the store; returns how many have a score now, and the seconds it took."""
+    if not missing:
+        return 0, 0.0
+    torch.manual_seed(options.seed)
+    np.random.seed(options.seed)  # pyiqa's random crops are numpy's
+    key_of = {path: pixel for pixel, path in missing.items()}
+    start, scored = time.perf_counter(), 0
+    stream = score_images(
+        list(key_of), {name: metric}, batch_size=options.batch_size, workers=options.workers, fatal=FATAL
+    )
+    with _Writer(store, key) as writer:
+        for result in tqdm(stream, total=len(missing), desc=name, unit="image", disable=None):
+            writer.add(key_of[result.path], _kept(name, result))
+            scored += name in result.scores
+    return scored, time.perf_counter() - start
+
+
+def _kept(name: str, result: ImageScores) -> KeptScore:
+    return KeptScore(result.scores.get(name), result.gates.get(name), next(iter(result.errors.values()), None))
+
+
+class _Writer:
+    """Commits scores about once a second, and what is left when the block ends, however it ends."""
+
+    def __init__(self, store: ScoreStore, participant: str) -> None:
+        self._store, self._participant = store, participant
+        self._waiting: dict[bytes, KeptScore] = {}
+        self._last = time.monotonic()
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._commit()
+
+    def add(self, key: bytes, score: KeptScore) -> None:
+        self._waiting[key] = score
+        if time.monotonic() - self._last >= COMMIT_SECONDS:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._store.write(self._participant, self._waiting)
+        self._waiting, self._last = {}, time.monotonic()
+
+
+def _collect(
+    participant: Participant, identity: MetricIdentity, keys: Mapping[str, bytes | str], store: ScoreStore
+) -> ParticipantScores:
+    """Read back everything that the store has of a participant."""
+    kept = store.read(identity.key, [key for key in keys.values() if isinstance(key, bytes)])
+    by_name = {
+        name: kept.get(key, KeptScore(None, error="not scored"))
+        if isinstance(key, bytes)
+        else KeptScore(None, error=f"cannot be read: {key}")
+        for name, key in keys.items()
+    }
+    scores = {name: found.score for name, found in by_name.items() if found.score is not None}
+    failed = {name: found.error or "no score" for name, found in by_name.items() if found.score is None}
+    if not scores:
+        store.forget_failures(identity.key)  # nothing works: perhaps the machine's fault, so it is tried again
+    status, reason = _judge(len(scores), failed.values())
+    return ParticipantScores(
+        participant=participant,
+        status=status,
+        reason=reason,
+        scores=scores,
+        gates={name: found.gate for name, found in by_name.items() if found.gate is not None},
+        failed_images=failed,
+        identity=identity,
+        cost=store.cost(identity.key),
+    )
+
+
+def _judge(scored: int, reasons: Iterable[str]) -> tuple[Literal["ok", "partial", "failed"], str | None]:
+    counts = Counter(reasons)
+    if not counts:
+        return "ok", None
+    failed = counts.total()
+    reason = f"{failed} of {scored + failed} images have no score, mostly: {counts.most_common(1)[0][0]}"
+    return ("partial" if scored >= FEWEST else "failed"), reason
+
+
+def _describe(device: torch.device) -> str:
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

@@ -1,0 +1,197 @@
+"""Scores kept in one SQLite file: whatever was scored once is never scored again, and a killed run loses a second.
+
+A score belongs to the pixels of an image and to a participant's key (see ``metric_identity.py``); names of files and
+of metrics are not part of it. Every commit is whole or not there, also when the process or the machine dies.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from maagiqa_pyiqa.cache.keys import pixel_key
+from maagiqa_pyiqa.images import UnreadableImageError, decode
+
+FORMAT = 1
+BUSY_SECONDS = 60.0  # how long a commit waits for another process
+COMMIT_IMAGES = 256  # pixel keys that are committed at once
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, pixel_key BLOB
+);
+CREATE TABLE IF NOT EXISTS scores (
+    participant TEXT, pixel_key BLOB, score REAL, gate TEXT, error TEXT, PRIMARY KEY (participant, pixel_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS costs (
+    participant TEXT PRIMARY KEY,
+    images INTEGER, seconds REAL, parameters INTEGER, peak_memory_bytes INTEGER, device TEXT
+);
+"""
+
+
+class KeptScore(NamedTuple):
+    """What is known of one image: a score, with gate weights if the metric gives them, or the reason of a failure."""
+
+    score: float | None
+    gate: list[float] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What scoring took: ``seconds`` from files to scores, ``peak_memory_bytes`` beyond what was in use before."""
+
+    images: int
+    seconds: float
+    parameters: int
+    peak_memory_bytes: int
+    device: str
+
+    @property
+    def images_per_second(self) -> float:
+        """Speed over everything this participant scored."""
+        return self.images / self.seconds
+
+
+class ScoreStore:
+    """The file; use it as a context manager.
+
+    Args:
+        path: made where absent.
+
+    Raises:
+        ValueError: not a store, or one of a later version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
+        try:
+            with self._database as database:
+                version = database.execute("PRAGMA user_version").fetchone()[0]
+                database.executescript(SCHEMA)
+                database.execute(f"PRAGMA user_version = {FORMAT}")
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"'{self.path}' cannot be used as a store of scores: {error}; move it away.") from error
+        if version > FORMAT:
+            raise ValueError(f"'{self.path}' was written by a later version of maagiqa_pyiqa (format {version}).")
+
+    def __enter__(self) -> ScoreStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    # ---------------------------------------------------------------------------------------------------------- scores
+
+    def read(self, participant: str, keys: Iterable[bytes]) -> dict[bytes, KeptScore]:
+        """What is kept of a participant for those of the images that it has seen."""
+        wanted = set(keys)
+        rows = self._database.execute(
+            "SELECT pixel_key, score, gate, error FROM scores WHERE participant = ?", (participant,)
+        )
+        return {
+            key: KeptScore(score, json.loads(gate) if gate else None, error)
+            for key, score, gate, error in rows
+            if key in wanted
+        }
+
+    def write(self, participant: str, scores: Mapping[bytes, KeptScore]) -> None:
+        """Keep scores, all of them or, if this is interrupted, none."""
+        rows = [
+            (participant, key, kept.score, json.dumps(kept.gate) if kept.gate else None, kept.error)
+            for key, kept in scores.items()
+        ]
+        with self._database as database:
+            database.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)", rows)
+
+    def forget_failures(self, participant: str) -> None:
+        """Drop what failed, so that it is tried again."""
+        with self._database as database:
+            database.execute("DELETE FROM scores WHERE participant = ? AND score IS NULL", (participant,))
+
+    # ----------------------------------------------------------------------------------------------------------- costs
+
+    def cost(self, participant: str) -> Cost | None:
+        """What a participant's scores took so far."""
+        row = self._database.execute(
+            "SELECT images, seconds, parameters, peak_memory_bytes, device FROM costs WHERE participant = ?",
+            (participant,),
+        ).fetchone()
+        return Cost(*row) if row else None
+
+    def add_cost(self, participant: str, cost: Cost) -> None:
+        """Add what a run took; a run on another device starts anew."""
+        before = self.cost(participant)
+        values = asdict(cost)
+        if before is not None and before.device == cost.device:
+            values["images"] += before.images
+            values["seconds"] += before.seconds
+            values["peak_memory_bytes"] = max(before.peak_memory_bytes, cost.peak_memory_bytes)
+        with self._database as database:
+            database.execute(
+                "INSERT OR REPLACE INTO costs VALUES "
+                "(:participant, :images, :seconds, :parameters, :peak_memory_bytes, :device)",
+                {"participant": participant, **values},
+            )
+
+    # ----------------------------------------------------------------------------------------------------- pixel keys
+
+    def pixel_keys(self, paths: Sequence[Path], workers: int = 0) -> list[bytes | str]:
+        """Key of each image by its pixels, or why it cannot be read.
+
+        A file is decoded only where its path, size or time of change is new.
+
+        Args:
+            paths: image files.
+            workers: threads that decode.
+        """
+        known = {
+            (path, size, changed): key
+            for path, size, changed, key in self._database.execute("SELECT path, size, mtime_ns, pixel_key FROM files")
+        }
+        states = [_state(path) for path in paths]
+        new = list(dict.fromkeys(state for state in states if state and state not in known))
+        with ThreadPoolExecutor(max(1, workers)) as pool, _progress(len(new)) as bar:
+            for start in range(0, len(new), COMMIT_IMAGES):
+                part = new[start : start + COMMIT_IMAGES]
+                found = dict(zip(part, pool.map(_decoded_key, part), strict=True))
+                known.update(found)
+                self._keep_keys({state: key for state, key in found.items() if isinstance(key, bytes)})
+                bar.update(len(part))
+        return [known[state] if state else "no such file" for state in states]
+
+    def _keep_keys(self, keys: Mapping[tuple[str, int, int], bytes]) -> None:
+        with self._database as database:
+            rows = [(*state, key) for state, key in keys.items()]
+            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+
+
+def _progress(total: int) -> tqdm:
+    return tqdm(total=total, desc="reading images", unit="image", disable=None if total else True)
+
+
+def _state(path: Path) -> tuple[str, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return str(path.absolute()), found.st_size, found.st_mtime_ns
+
+
+def _decoded_key(state: tuple[str, int, int]) -> bytes | str:
+    try:
+        return pixel_key(decode(state[0]))
+    except UnreadableImageError as error:
+        return str(error)
