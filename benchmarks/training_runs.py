@@ -32,20 +32,18 @@ def sections(option: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def with_root(option: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """The option with ``root`` in place of its dataset's folder."""
-    option = copy.deepcopy(dict(option))
-    for section in sections(option):
-        section = section.get("base", section)
-        section["dataroot_target"] = str((root / "images").resolve())
-        section["meta_info_file"] = str((root / Path(section["meta_info_file"]).name).resolve())
-    return option
+    moved = copy.deepcopy(dict(option))
+    for section in sections(moved):
+        base = section.get("base", section)
+        base["dataroot_target"] = str((root / "images").resolve())
+        base["meta_info_file"] = str((root / Path(base["meta_info_file"]).name).resolve())
+    return moved
 
 
 def with_features(option: Mapping[str, Any], cache: Path, prompts: Sequence[str]) -> dict[str, Any]:
     """The option with features of some prompts from a cache, or of none."""
-    option = copy.deepcopy(dict(option))
-    option["datasets"] = {part: _wrapped(section, cache, prompts) for part, section in option["datasets"].items()}
-    option["test"] = _wrapped(option["test"], cache, prompts)
-    return option
+    datasets = {part: _wrapped(section, cache, prompts) for part, section in option["datasets"].items()}
+    return {**copy.deepcopy(dict(option)), "datasets": datasets, "test": _wrapped(option["test"], cache, prompts)}
 
 
 def _wrapped(section: Mapping[str, Any], cache: Path, prompts: Sequence[str]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import functools
 import json
 import multiprocessing
 import os
+import resource
+import signal
 import sys
 import time
 from multiprocessing import forkserver
@@ -117,6 +119,12 @@ def run_maagiqa(arguments, log, started=None, small_parts=feature_cache.SMALL_PA
     if started:
         started.set()
     sys.exit(main(arguments))
+
+
+def limit_file_size(size):
+    """Let every write beyond a size fail, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def create_caches(location, part, barrier, outcomes, times):

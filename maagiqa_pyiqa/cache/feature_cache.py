@@ -268,7 +268,11 @@ class FeatureCache:
         content = encode_part(self.manifest, entries, stored, replaces)
         name = part_name(content)
         self._store(name, content, f"features of {len(entries)} images")
-        part = Part(name, self._storage.map(name), self.location)
+        try:
+            part = self._open_part(name)
+        except FileNotFoundError:  # another process has joined it already
+            self.refresh()
+            return
         with self._lock:
             self._own_parts[name] = content.size
             self._add_to_indices(entries)
