@@ -52,8 +52,9 @@ class TimmRegressor(nn.Module):
             )
         require_choice("TimmRegressor", "interpolation", interpolation, INTERPOLATIONS)
         self.input_size, self.interpolation, self.mean, self.std = input_size, interpolation, mean, std
-        self.backbone: Any = timm.create_model(backbone, pretrained=False, num_classes=0)
-        self.head = nn.Sequential(nn.Dropout(drop), nn.Linear(self.backbone.num_features, 1))
+        net: Any = timm.create_model(backbone, pretrained=False, num_classes=0)
+        self.backbone = net
+        self.head = nn.Sequential(nn.Dropout(drop), nn.Linear(net.num_features, 1))
         if pretrained_model_path is not None:
             load_checkpoint(self, pretrained_model_path)
         elif backbone_weights is not None:
