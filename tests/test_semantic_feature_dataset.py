@@ -82,6 +82,22 @@ def test_the_base_takes_its_phase_from_the_section(folder, phase):
     assert_features_fit(dataset[0])
 
 
+def test_the_base_takes_its_part_from_the_section(folder):
+    """As the final test of a training run asks for it."""
+    tested = build_dataset(options(folder, phase="val", part="test"))
+    assert [path for path, _ in tested.base.paths_mos] == [
+        path for path, _ in build_dataset(options(folder, phase="test")).base.paths_mos
+    ]
+    assert_features_fit(tested[0])
+
+
+def test_prompts_can_be_chosen_by_name(folder):
+    dataset = build_dataset(options(folder, prompts=["coherence"]))
+    assert torch.equal(dataset[0]["semantic_features"], features_of(index_of(dataset[0]))[1:])
+    with pytest.raises(ValueError, match=r"prompts must be one of .* got 'coherance'. Did you mean 'coherence'"):
+        build_dataset(options(folder, prompts=["coherance"]))
+
+
 def test_a_dataset_of_pyiqas_own_can_be_wrapped(folder):
     pandas.DataFrame({"img": [f"{i}.png" for i in range(N)], "mos": 1.0}).to_csv(folder / "meta.csv", index=False)
     base = {"type": "GeneralNRDataset", "dataroot_target": str(folder), "meta_info_file": str(folder / "meta.csv")}

@@ -25,8 +25,8 @@ from maagiqa_pyiqa.options import parse_options, require_choice
 class SemanticFeatureOptions(LoaderOptions):
     """A dataset section of an option YAML with ``type: SemanticFeatureDataset``.
 
-    ``cache`` is a directory or URL, ``base`` the section of the dataset it wraps (without name and phase, which are
-    this section's). ``fingerprint``, or its beginning, is what ``maagiqa cache info`` shows for the features that are
+    ``cache`` is a directory or URL, ``base`` the section of the dataset it wraps (without name, phase and part, which
+    are this section's). ``fingerprint``, or its beginning, is what ``maagiqa cache info`` shows for the features that are
     expected; without it any are taken. ``prompts`` are those of the cache to hand over; all by default.
     """
 
@@ -34,6 +34,7 @@ class SemanticFeatureOptions(LoaderOptions):
     base: Mapping[str, Any]
     fingerprint: str | None = None
     prompts: tuple[str, ...] | None = None
+    part: str | None = None
 
 
 class SemanticFeatureDataset(Dataset):
@@ -55,7 +56,10 @@ class SemanticFeatureDataset(Dataset):
     def __init__(self, opt: Mapping[str, Any]) -> None:
         self.opt = dict(opt)
         self.options = parse_options(SemanticFeatureOptions, opt, f"dataset '{opt.get('name', opt.get('type'))}'")
-        self.base = build_dataset({**self.options.base, "name": self.options.name, "phase": self.options.phase})
+        own = {"name": self.options.name, "phase": self.options.phase}
+        if self.options.part is not None:
+            own["part"] = self.options.part
+        self.base = build_dataset({**self.options.base, **own})
         self.cache = FeatureCache.open(self.options.cache)
         self._check_fingerprint()
         self._prompts = self._find_prompts()
