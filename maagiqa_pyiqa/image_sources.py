@@ -147,6 +147,6 @@ def take_shard(sources: Sequence[ImageSource], shard: str) -> list[ImageSource]:
         ValueError: not of that form.
     """
     index, _, count = shard.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise ValueError(f"a shard is written I/N with 0 <= I < N, such as 0/2 and 1/2; got '{shard}'.")
     return list(sources[int(index) :: int(count)])

@@ -31,14 +31,23 @@ PROMPTS = ("semantic_content", "coherence")
 
 
 class FakeExtractor(BatchedExtractor):
-    """Features are sines of colour statistics; all that differs between extractors is in ``parts``."""
+    """Features are sines of colour statistics.
 
-    def __init__(self, batch_size=None, *, dim=8, prompts=PROMPTS, parts=None, delay=0.0):
+    Args:
+        parts: more of what the fingerprint is made of.
+        scale: what features are multiplied by.
+        delay: seconds a batch takes.
+        mark: file that is made when a first batch is begun.
+    """
+
+    def __init__(self, batch_size=None, *, dim=8, prompts=PROMPTS, parts=None, scale=1.0, delay=0.0, mark=None):
         super().__init__(batch_size or 4, workers=2)
         self.feature_dim = dim
         self.prompts = tuple(prompts)
         self.parts = parts or {}
+        self.scale = scale
         self.delay = delay
+        self.mark = mark
 
     @property
     def fingerprint_parts(self):
@@ -48,9 +57,11 @@ class FakeExtractor(BatchedExtractor):
         return statistics_of(np.asarray(as_pil(image)))
 
     def _encode(self, batch):
+        if self.mark:
+            Path(self.mark).touch()
         time.sleep(self.delay)
         waves = np.arange(1, 1 + len(self.prompts) * self.feature_dim)
-        features = np.sin(np.outer(batch, waves))
+        features = self.scale * np.sin(np.outer(batch, waves))
         return torch.from_numpy(features.astype(np.float32)).reshape(len(batch), -1, self.feature_dim)
 
 
@@ -103,7 +114,7 @@ def start(function, *arguments, **options):
     return process
 
 
-# ------------------------------------------------------------------------------------------ what other processes run
+# --------------------------------------------------------------------------------------------- what other processes run
 
 
 def run_maagiqa(arguments, log, started=None, small_parts=feature_cache.SMALL_PARTS, refresh_seconds=10.0, setup=None):

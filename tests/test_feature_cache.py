@@ -75,7 +75,7 @@ def cache(folder):
     return FeatureCache.create(folder, FakeExtractor())
 
 
-# ---------------------------------------------------------------------------------------------------------------- keys
+# ----------------------------------------------------------------------------------------------------------------- keys
 
 
 def test_pixel_key_is_the_hash_of_size_and_decoded_pixels():
@@ -117,7 +117,7 @@ def test_index_finds_what_a_dictionary_finds(arrays, sorted_ones, others):
     assert index.count_distinct() == len(expected)
 
 
-# ---------------------------------------------------------------------------------------------------- writing, reading
+# ----------------------------------------------------------------------------------------------------- writing, reading
 
 
 def test_what_is_appended_is_found_by_all_its_keys_and_reads_equal(cache, folder):

@@ -130,7 +130,7 @@ class FeatureCache:
         replaced = frozenset().union(*(part.replaces for part in parts))
         with self._lock:
             self._replaced = [name for name in names if name in replaced]  # left behind by a writer that was killed
-            self._parts = [part for part in parts if part.name not in replaced]
+            self._parts = list(parts)
             self._starts = np.cumsum([0, *map(len, self._parts)])
             self._indices: dict[str, Any] = {}
             here = {part.name for part in self._parts}
@@ -283,11 +283,11 @@ class FeatureCache:
         try:
             self._storage.write(name, content)
         except OSError as error:
-            raise OSError(
-                error.errno,
+            message = (
                 f"{what} could not be written to cache '{self.location}': {error.strerror or error}. "
-                "What was written before is kept; the next run goes on from there.",
-            ) from error
+                "What was written before is kept; the next run goes on from there."
+            )
+            raise (OSError(error.errno, message) if error.errno else ConnectionError(message)) from error
 
     def _add_to_indices(self, entries: Sequence[Entry]) -> None:
         if "pixel" in self._indices:

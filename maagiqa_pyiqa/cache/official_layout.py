@@ -58,7 +58,8 @@ def read_official(folder: str | Path, name: str | Path) -> torch.Tensor:
         except FileNotFoundError:
             raise
         except Exception as error:
-            raise ValueError(f"'{path}' is no tensor (1, D) as in the authors' layout: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"'{path}' is no tensor (1, D) as in the authors' layout: {reason}") from error
     if vectors[0].shape != vectors[1].shape:
         raise ValueError(f"the two files of '{name}' in '{folder}' hold vectors of different widths.")
     return torch.stack(vectors)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,7 +89,7 @@ class LocalStorage:
             return True
 
     @contextlib.contextmanager
-    def _written_aside(self, name: str, content: Any) -> Any:
+    def _written_aside(self, name: str, content: Any) -> Iterator[Path]:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.folder / f".{name}.{uuid.uuid4().hex}"
         try:
@@ -131,7 +132,8 @@ class RemoteStorage:
         """Files that match, sorted."""
         self.filesystem.invalidate_cache()
         try:
-            found = self.filesystem.ls(self.root, detail=False)
+            with self._reaching():
+                found = self.filesystem.ls(self.root, detail=False)
         except FileNotFoundError:
             return []
         names = (path.rsplit("/", 1)[-1] for path in found)
@@ -139,7 +141,8 @@ class RemoteStorage:
 
     def read(self, name: str) -> bytes:
         """Content of an object."""
-        return bytes(self.filesystem.cat_file(f"{self.root}/{name}"))
+        with self._reaching():
+            return bytes(self.filesystem.cat_file(f"{self.root}/{name}"))
 
     def map(self, name: str) -> pyarrow.Buffer:
         """Content of an object that never changes, copied once and memory-mapped."""
@@ -151,14 +154,16 @@ class RemoteStorage:
     def write(self, name: str, content: bytes | pyarrow.Buffer) -> None:
         """Write an object; a copy of what it was is removed."""
         (self.copies / name).unlink(missing_ok=True)
-        self.filesystem.makedirs(self.root, exist_ok=True)
-        self.filesystem.pipe_file(f"{self.root}/{name}", bytes(content))
+        with self._reaching():
+            self.filesystem.makedirs(self.root, exist_ok=True)
+            self.filesystem.pipe_file(f"{self.root}/{name}", bytes(content))
 
     def create(self, name: str, content: bytes) -> bool:
         """Write unless it is there, in one request, so that of two writers at the same moment one is refused."""
         try:
-            self.filesystem.makedirs(self.root, exist_ok=True)
-            self.filesystem.pipe_file(f"{self.root}/{name}", content, mode="create")
+            with self._reaching():
+                self.filesystem.makedirs(self.root, exist_ok=True)
+                self.filesystem.pipe_file(f"{self.root}/{name}", content, mode="create")
         except FileExistsError:
             return False
         return True
@@ -166,8 +171,18 @@ class RemoteStorage:
     def remove(self, name: str) -> None:
         """Remove an object, if it is still there, and its copy."""
         (self.copies / name).unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._reaching():
             self.filesystem.rm_file(f"{self.root}/{name}")
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Make one kind of error of what each file system raises in its own way."""
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:
+            raise ConnectionError(f"'{self.location}' cannot be reached: {error}") from error
 
 
 def _map(path: Path) -> pyarrow.Buffer:
