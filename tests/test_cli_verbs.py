@@ -67,7 +67,7 @@ def test_train_without_its_option_file_says_so(capsys):
 
 
 def test_doctor_tells_what_runs_and_what_is_missing(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("maagiqa_pyiqa.reachability.is_reachable", lambda host: False)
+    monkeypatch.setattr("maagiqa_pyiqa.reachability.is_reachable", lambda *_: False)
     monkeypatch.setattr("maagiqa_pyiqa.archs.checkpoint.weights_folder", lambda: tmp_path)
     assert main(["doctor", "-m", "maagiqa-lite", "-m", "maagiqa", "--json", str(tmp_path / "d.json")]) == 1
     out = capsys.readouterr().out

@@ -19,7 +19,8 @@ from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel, check_option_sectio
 
 IMAGES = 48
 RUN = "import sys; from pyiqa.train import train_pipeline; train_pipeline(sys.argv.pop(1))"
-OPTION_FILES = sorted((Path(__file__).parents[1] / "options").glob("*.yml"))
+OPTIONS = Path(__file__).parents[1] / "options"
+OPTION_FILES = sorted(path for path in OPTIONS.glob("*.yml") if not path.name.startswith("benchmark_"))
 METRICS = {
     "srcc_plcc": {"type": "calculate_srcc_plcc"},
     "srcc": {"type": "calculate_srcc"},
