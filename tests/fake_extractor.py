@@ -107,6 +107,15 @@ def warm():
     return context
 
 
+def wait_until(condition, seconds=60):
+    """Wait for what another process does."""
+    for _ in range(100 * seconds):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise TimeoutError
+
+
 def start(function, *arguments, **options):
     """Run a function of this module in a process of its own."""
     process = warm().Process(target=function, args=arguments, kwargs=options, daemon=True)
@@ -117,7 +126,7 @@ def start(function, *arguments, **options):
 # --------------------------------------------------------------------------------------------- what other processes run
 
 
-def run_maagiqa(arguments, log, started=None, small_parts=feature_cache.SMALL_PARTS, refresh_seconds=10.0, setup=None):
+def run_maagiqa(arguments, log, small_parts=feature_cache.SMALL_PARTS, refresh_seconds=10.0, setup=None):
     """The command line, with the fake extractor and output into a file; calls ``setup`` first."""
     with open(log, "ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
@@ -127,8 +136,6 @@ def run_maagiqa(arguments, log, started=None, small_parts=feature_cache.SMALL_PA
     extraction.REFRESH_SECONDS = refresh_seconds
     if setup:
         setup()
-    if started:
-        started.set()
     sys.exit(main(arguments))
 
 

@@ -130,7 +130,7 @@ class FeatureCache:
         replaced = frozenset().union(*(part.replaces for part in parts))
         with self._lock:
             self._replaced = [name for name in names if name in replaced]  # left behind by a writer that was killed
-            self._parts = list(parts)
+            self._parts = [part for part in parts if part.name not in replaced]
             self._starts = np.cumsum([0, *map(len, self._parts)])
             self._indices: dict[str, Any] = {}
             here = {part.name for part in self._parts}

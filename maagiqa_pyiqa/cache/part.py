@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from maagiqa_pyiqa.cache.manifest import REMEDY, DamagedCacheError, Manifest
 
 PATTERN = "part-*.arrow"
 TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32}
+COLUMNS = ("pixel_key", "file_key", "source", "checksum", "features")  # features last: a cut costs the last rows
 MAGIC_BYTES = 8  # of an Arrow file; what follows is a stream, then a footer
 
 
@@ -58,15 +60,9 @@ def encode_part(
     entries = [entry._replace(source=stored_source(entry.source)) for entry in entries]
     rows = np.ascontiguousarray(features.numpy().reshape(len(entries), -1))  # (N, E * D)
     checksums = [_checksum(entry, row) for entry, row in zip(entries, rows, strict=True)]
-    key_type = pyarrow.binary(KEY_BYTES)
-    columns = {
-        "pixel_key": pyarrow.array([entry.pixel_key for entry in entries], key_type),
-        "file_key": pyarrow.array([entry.file_key for entry in entries], key_type),
-        "source": pyarrow.array([entry.source for entry in entries], pyarrow.string()),
-        "checksum": pyarrow.array(checksums, pyarrow.uint32()),
-        "features": pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(rows.reshape(-1)), rows.shape[1]),
-    }
-    batch = pyarrow.RecordBatch.from_pydict(columns)
+    features_column = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(rows.reshape(-1)), rows.shape[1])
+    columns = [*map(list, zip(*entries, strict=True)), checksums, features_column]
+    batch = pyarrow.RecordBatch.from_pydict(dict(zip(COLUMNS, columns, strict=True)), _schema(manifest))
     size = str(pyarrow.ipc.get_record_batch_size(batch))
     metadata = {"manifest": manifest.to_json(), "replaces": json.dumps(list(replaces)), "batch_bytes": size}
     batch = batch.replace_schema_metadata(metadata)
@@ -74,6 +70,13 @@ def encode_part(
     with pyarrow.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return sink.getvalue()
+
+
+def _schema(manifest: Manifest) -> pyarrow.Schema:
+    key = pyarrow.binary(KEY_BYTES)
+    features = pyarrow.list_(pyarrow.from_numpy_dtype(manifest.dtype), math.prod(manifest.shape))
+    types = (key, key, pyarrow.string(), pyarrow.uint32(), features)
+    return pyarrow.schema(list(zip(COLUMNS, types, strict=True)))
 
 
 def _checksum(entry: Entry, row: np.ndarray) -> int:
@@ -127,6 +130,9 @@ class Part:
             ) from e
 
     def _view(self) -> None:
+        schema = self._batch.schema.remove_metadata()
+        if schema != _schema(self.manifest):
+            raise ValueError(f"columns {schema} where the manifest says {_schema(self.manifest)}")
         self.pixel_keys = _key_matrix(self._batch.column("pixel_key"))
         column = self._batch.column("file_key")
         self.file_keys = _key_matrix(column.fill_null(bytes(KEY_BYTES)) if column.null_count else column)
@@ -135,8 +141,6 @@ class Part:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             features = torch.from_numpy(values)
         self.features = features.view(len(self.pixel_keys), *self.manifest.shape)
-        if features.dtype != TORCH_DTYPES[self.manifest.dtype]:
-            raise ValueError(f"dtype {features.dtype} where the manifest says {self.manifest.dtype}")
 
     def __len__(self) -> int:
         return len(self.pixel_keys)

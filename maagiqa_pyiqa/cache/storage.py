@@ -159,11 +159,14 @@ class RemoteStorage:
             self.filesystem.pipe_file(f"{self.root}/{name}", bytes(content))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write unless it is there, in one request, so that of two writers at the same moment one is refused."""
+        """Write unless it is there; of two writers at the same moment one is refused, where the storage can do that."""
+        path = f"{self.root}/{name}"
         try:
             with self._reaching():
+                if self.filesystem.exists(path):
+                    return False
                 self.filesystem.makedirs(self.root, exist_ok=True)
-                self.filesystem.pipe_file(f"{self.root}/{name}", content, mode="create")
+                self.filesystem.pipe_file(path, content, mode="create")
         except FileExistsError:
             return False
         return True
