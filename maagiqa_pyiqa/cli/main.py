@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return parsed.handler(parsed)
-    except (ValueError, TypeError, FileNotFoundError, ConnectionError, ImportError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         print(f"maagiqa {parsed.verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

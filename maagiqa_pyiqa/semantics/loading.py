@@ -21,7 +21,7 @@ from torch import nn
 
 from maagiqa_pyiqa.reachability import require_reachable
 
-GROUP_BYTES = 256 * 2**20  # read at once; what is being copied is in memory twice
+GROUP_BYTES = 64 * 2**20  # read at once; what is being copied is in memory twice
 FILES = ("*.json", "*.model", "*.safetensors", "*.bin", "*.jinja", "*.txt")  # of a hub repository, all we ever read
 
 
@@ -172,12 +172,25 @@ def load_weights(
     stored = {name: tensor for name, tensor in stored_tensors(folder).items() if not re.search(ignored, name)}
     _require_match(net, stored, folder)
     for names in _groups(stored):
-        mapped = _mapped(stored[names[0]].file)
-        tensors = {name: mapped[name].to(device, dtype, copy=True) for name in names}
-        del mapped  # with the last reference the file's pages leave memory
+        tensors = _read(names, stored, device, dtype)
         net.load_state_dict(tensors, strict=False, assign=True)
         after_group()
     net.requires_grad_(False)
+
+
+def _read(
+    names: list[str], stored: Mapping[str, StoredTensor], device: torch.device, dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """Copies of a group's tensors; a group of one large tensor is read a few rows at a time."""
+    file, size = stored[names[0]].file, stored[names[0]].bytes
+    if len(names) > 1 or size <= GROUP_BYTES:
+        mapped = _mapped(file)  # with the last reference the file's pages leave memory
+        return {name: mapped[name].to(device, dtype, copy=True) for name in names}
+    whole = torch.empty(stored[names[0]].shape, device=device, dtype=dtype)
+    for rows in torch.arange(len(whole)).chunk(-(-size // GROUP_BYTES)):
+        part = slice(int(rows[0]), int(rows[-1]) + 1)
+        whole[part] = _mapped(file)[names[0]][part].to(device, dtype)
+    return {names[0]: whole}
 
 
 def _require_match(net: nn.Module, stored: Mapping[str, StoredTensor], folder: Path) -> None:
