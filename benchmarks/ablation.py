@@ -75,9 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table)
     names = {label: name_of(label, parsed.seeds[0]) for label in parsed.rows}
     words = [word for participant in participants(parsed.out, names) for word in ("-m", participant)]
-    maagiqa(
-        ["benchmark", "--dataset", "agiqa-3k", "--root", str(parsed.root), "--out", str(parsed.out / "report"), *words]
-    )
+    dataset = ["--dataset", "agiqa-3k", "--root", str(parsed.root), "--split", "official"]
+    maagiqa(["benchmark", *dataset, "--out", str(parsed.out / "report"), *words])
 
 
 def extract(parsed: argparse.Namespace) -> FeatureCache:
