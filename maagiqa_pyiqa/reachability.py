@@ -60,10 +60,16 @@ def find_unreachable(hosts: Collection[str]) -> list[str]:
         return [host for host, up in zip(hosts, pool.map(is_reachable, hosts), strict=True) if not up]
 
 
+def hub_address() -> tuple[str, int]:
+    """Host and port of the model hub: huggingface.co, or the mirror that HF_ENDPOINT names."""
+    endpoint = urllib.parse.urlparse(importlib.import_module("huggingface_hub.constants").ENDPOINT)
+    port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+    return endpoint.hostname or "huggingface.co", port
+
+
 def hub_host() -> str:
-    """Host of the model hub: huggingface.co, or the mirror that HF_ENDPOINT names."""
-    endpoint = importlib.import_module("huggingface_hub.constants").ENDPOINT
-    return urllib.parse.urlparse(endpoint).hostname or "huggingface.co"
+    """Host of the model hub."""
+    return hub_address()[0]
 
 
 @contextlib.contextmanager

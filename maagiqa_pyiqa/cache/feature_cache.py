@@ -19,9 +19,10 @@ import pyarrow
 import torch
 
 from maagiqa_pyiqa.cache.index import ABSENT, KeyIndex
-from maagiqa_pyiqa.cache.manifest import MANIFEST, REMEDY, DamagedCacheError, Extractor, Manifest
+from maagiqa_pyiqa.cache.manifest import MANIFEST, REMEDY, DamagedCacheError, Manifest
 from maagiqa_pyiqa.cache.part import PATTERN, TORCH_DTYPES, Entry, Part, encode_part, part_name, stored_source
 from maagiqa_pyiqa.cache.storage import Storage, open_storage
+from maagiqa_pyiqa.semantics.extractor import FeatureMaker
 
 PART_BYTES = 256 * 2**20  # what small parts are joined up to
 SMALL_PARTS = 64  # a writer joins its own parts when it has so many of a size
@@ -61,7 +62,7 @@ class FeatureCache:
             self._load(names)
 
     @classmethod
-    def create(cls, location: str | os.PathLike[str], extractor: Extractor, dtype: str = "float16") -> FeatureCache:
+    def create(cls, location: str | os.PathLike[str], extractor: FeatureMaker, dtype: str = "float16") -> FeatureCache:
         """Open a cache for writing an extractor's features, making it if it is not there.
 
         Args:
@@ -82,7 +83,7 @@ class FeatureCache:
         return cache
 
     @classmethod
-    def open(cls, location: str | os.PathLike[str], extractor: Extractor | None = None) -> FeatureCache:
+    def open(cls, location: str | os.PathLike[str], extractor: FeatureMaker | None = None) -> FeatureCache:
         """Open a cache for reading.
 
         Args:
@@ -394,6 +395,11 @@ def read_failures(storage: Storage, name: str) -> list[Failure]:
         return []
     except (ValueError, TypeError) as error:
         raise DamagedCacheError(f"'{name}' of the cache '{storage.location}' is damaged ({error}). {REMEDY}") from error
+
+
+def read_manifest(location: str | os.PathLike[str]) -> Manifest:
+    """What a cache's features have in common, without opening its parts; errors as ``FeatureCache.open``."""
+    return _read_manifest(open_storage(location))
 
 
 def _read_manifest(storage: Storage) -> Manifest:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from maagiqa_pyiqa.semantics.extractor import FeatureMaker
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -20,22 +22,6 @@ class CacheMismatchError(ValueError):
 
 class DamagedCacheError(ValueError):
     """A file of a cache is not what was written; the message names it and says what to do."""
-
-
-class Extractor(Protocol):
-    """What a cache asks of a semantic extractor."""
-
-    @property
-    def prompts(self) -> Sequence[str]:
-        """Names of the semantic prompts, in order."""
-
-    @property
-    def feature_dim(self) -> int:
-        """D, width of a vector."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of everything the numbers depend on."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +47,7 @@ class Manifest:
         return {**self.parts, "feature_dim": self.feature_dim, "names of prompts": list(self.prompts)}
 
     @classmethod
-    def of_extractor(cls, extractor: Extractor, dtype: str = "float16") -> Manifest:
+    def of_extractor(cls, extractor: FeatureMaker, dtype: str = "float16") -> Manifest:
         """Manifest of a cache for an extractor's features.
 
         Raises:

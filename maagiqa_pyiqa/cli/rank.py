@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.cli.verbs import add_verb, positive
+from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
 from maagiqa_pyiqa.files import write_whole, written_whole
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--copy-to", metavar="DIR", help="copy what is kept there, named by prompt, rank and image")
     parser.add_argument("--csv", metavar="FILE", help="write the ranking as CSV")
     parser.add_argument("--json", metavar="FILE", help="write the ranking as JSON")
-    parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images at once (default 8)")
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="decoding processes (default 2)")
+    add_scoring_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.cli.verbs import add_verb, positive
+from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
 from maagiqa_pyiqa.files import write_whole, written_whole
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--csv", metavar="FILE", help="write scores and failures as CSV")
     parser.add_argument("--json", metavar="FILE", help="write scores and failures as JSON")
     parser.add_argument("--parquet", metavar="FILE", help="write scores and failures as Parquet, to a file or URL")
-    parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images at once (default 8)")
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="decoding processes (default 2)")
+    add_scoring_arguments(parser)
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where it runs (default local)")
     parser.add_argument("--actors", type=positive, default=1, metavar="N", help="most copies of the metrics, with ray")
 

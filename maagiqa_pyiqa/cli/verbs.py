@@ -23,6 +23,13 @@ def add_verb(
     return parser
 
 
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every verb that scores files asks for: batch size, device, decoding processes."""
+    parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images at once (default 8)")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="decoding processes (default 2)")
+
+
 def positive(text: str) -> int:
     """Parse an integer of at least 1."""
     value = int(text)

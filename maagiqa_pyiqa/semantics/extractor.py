@@ -21,9 +21,8 @@ TORCH_DTYPES: MappingProxyType[str, torch.dtype] = MappingProxyType(
 DTYPES = ("auto", *TORCH_DTYPES)
 
 
-@runtime_checkable
-class SemanticExtractor(Protocol):
-    """A frozen model giving one vector per image and semantic prompt."""
+class FeatureMaker(Protocol):
+    """Whose features they are, and their shape: what a feature cache asks of an extractor."""
 
     @property
     def prompts(self) -> Sequence[str]:
@@ -36,6 +35,11 @@ class SemanticExtractor(Protocol):
     @property
     def fingerprint(self) -> str:
         """Hash of everything the numbers depend on: weights, prompts, pooling, preprocessing, dtype."""
+
+
+@runtime_checkable
+class SemanticExtractor(FeatureMaker, Protocol):
+    """A frozen model giving one vector per image and semantic prompt."""
 
     def extract(self, images: Images) -> torch.Tensor:
         """Return (N, E, D) float32 on the CPU; raise on the first image that cannot be read."""
@@ -94,9 +98,9 @@ def feature_dim_of(spec: str) -> int:
     if name == "visual":
         return 1280
     if name == "cache":
-        from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+        from maagiqa_pyiqa.cache.feature_cache import read_manifest
 
-        return FeatureCache.open(source).manifest.feature_dim
+        return read_manifest(source).feature_dim
     if not source:
         return 4096  # of the published model
     from maagiqa_pyiqa.semantics.loading import read_config, resolve_model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from maagiqa_pyiqa.semantics.batches import as_pil
 from maagiqa_pyiqa.semantics.clip_pixels import ClipPixels
 from maagiqa_pyiqa.semantics.llama_tokens import LlamaTokens
 from maagiqa_pyiqa.semantics.mplug_owl2_extractor import choose_dtype, load_mplug_owl2
-from maagiqa_pyiqa.semantics.prompted import PromptedMplugOwl2
+from maagiqa_pyiqa.semantics.prompted import PromptedMplugOwl2, repeated_in_fp32
 from maagiqa_pyiqa.semantics.prompts import LEVELS, ONE_ALIGN_TEMPLATE
 
 
@@ -48,17 +47,7 @@ class LevelScorer:
         return (logits.softmax(-1) * torch.tensor(list(LEVELS.values()))).sum(-1, keepdim=True)
 
     def _finite_logits(self, pixels: torch.Tensor, task: str) -> torch.Tensor:
-        logits = self._logits(pixels, task, self.dtype)
-        bad = ~logits.isfinite().all(1)
-        if bad.any() and self.dtype != torch.float32:
-            warnings.warn(
-                f"{int(bad.sum())} of {len(pixels)} images gave logits that are not finite in {self.dtype}; "
-                "repeating them in fp32",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            logits[bad] = self._logits(pixels[bad], task, torch.float32)
-        return logits
+        return repeated_in_fp32(lambda x, dtype: self._logits(x, task, dtype), pixels, self.dtype, "logits")
 
     def _logits(self, pixels: torch.Tensor, task: str, dtype: torch.dtype) -> torch.Tensor:
         with torch.autocast(self.device.type, enabled=False):  # the same numbers inside a caller's autocast

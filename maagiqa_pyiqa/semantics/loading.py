@@ -12,14 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlparse
 
 import psutil
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from maagiqa_pyiqa.reachability import require_reachable
+from maagiqa_pyiqa.reachability import hub_address, require_reachable
 
 GROUP_BYTES = 64 * 2**20  # read at once; what is being copied is in memory twice
 FILES = ("*.json", "*.model", "*.safetensors", "*.bin", "*.jinja", "*.txt")  # of a hub repository, all we ever read
@@ -58,9 +57,8 @@ def _from_hub(hub_id: str, what: str) -> Path:
         f"Fetch {hub_id} elsewhere (hf download {hub_id} --local-dir DIR) and give the directory: {what} takes a "
         "directory wherever it takes a hub id."
     )
-    endpoint = urlparse(huggingface_hub.constants.ENDPOINT)
-    port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
-    require_reachable(endpoint.hostname or "huggingface.co", remedy, port)
+    host, port = hub_address()
+    require_reachable(host, remedy, port)
     try:
         return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(FILES)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +23,7 @@ from maagiqa_pyiqa.semantics.loading import (
     weights_digest,
 )
 from maagiqa_pyiqa.semantics.mplug_owl2 import MplugOwl2, MplugOwl2Config
-from maagiqa_pyiqa.semantics.prompted import PromptedMplugOwl2
+from maagiqa_pyiqa.semantics.prompted import PromptedMplugOwl2, repeated_in_fp32
 from maagiqa_pyiqa.semantics.prompts import MPLUG_OWL2_TEMPLATE, QUESTIONS
 from maagiqa_pyiqa.semantics.quantization import QUANTIZATIONS, quantize_linears
 
@@ -127,18 +126,7 @@ class MplugOwl2Extractor(BatchedExtractor):
         return self.pixels.prepare(as_pil(image))
 
     def _encode(self, batch: list[torch.Tensor]) -> torch.Tensor:
-        pixels = torch.stack(batch)
-        features = self._pass(pixels, self.dtype)
-        bad = ~features.flatten(1).isfinite().all(1)
-        if bad.any() and self.dtype != torch.float32:
-            warnings.warn(
-                f"{int(bad.sum())} of {len(batch)} images gave states that are not finite in {self.dtype}; "
-                "repeating them in fp32",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            features[bad] = self._pass(pixels[bad], torch.float32)
-        return features
+        return repeated_in_fp32(self._pass, torch.stack(batch), self.dtype, "states")
 
     def _pass(self, pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """Pixels uint8 (N, 3, S, S) to features (N, E, D), float32 on the CPU."""

@@ -8,7 +8,8 @@ follow go through the decoder.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,30 @@ class Prefix(NamedTuple):
     keys_values: list[KeysValues]
     state_sum: torch.Tensor
     length: int
+
+
+def repeated_in_fp32(
+    run: Callable[[torch.Tensor, torch.dtype], torch.Tensor], pixels: torch.Tensor, dtype: torch.dtype, what: str
+) -> torch.Tensor:
+    """Run a batch; images whose results are not finite in half precision are run again in fp32, once, with a warning.
+
+    Args:
+        run: pixels (N, ...) and a dtype to results (N, ...).
+        pixels: the batch.
+        dtype: to try first.
+        what: the results are called in the warning.
+    """
+    results = run(pixels, dtype)
+    bad = ~results.flatten(1).isfinite().all(1)
+    if bad.any() and dtype != torch.float32:
+        warnings.warn(
+            f"{int(bad.sum())} of {len(pixels)} images gave {what} that are not finite in {dtype}; "
+            "repeating them in fp32",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        results[bad] = run(pixels[bad], torch.float32)
+    return results
 
 
 class PromptedMplugOwl2:
