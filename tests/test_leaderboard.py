@@ -21,6 +21,7 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.leaderboard import participants, run_metrics
+from maagiqa_pyiqa.leaderboard import results as results_module
 from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.metric_identity import digest_of_everything, identify
 from maagiqa_pyiqa.leaderboard.participants import parse_participant, parse_participants
@@ -451,15 +452,57 @@ def test_agiqa3k_has_generators_groups_and_both_splits(agiqa3k):
     assert data.group_columns == ("generator", "style", "adj1", "adj2")
 
 
-def test_images_that_our_weights_were_trained_on_are_counted(agiqa3k):
+def experiment(folder, **section):
+    """A checkpoint and test scores as ``maagiqa train`` leaves them."""
+    (folder / "models").mkdir(parents=True)
+    (folder / "resolved_options.json").write_text(json.dumps({"datasets": {"train": section}}))
+    (folder / "models" / "net_best.pth").touch()
+    (folder / "test_scores.csv").write_text("name,mos,score\n")
+    return folder
+
+
+def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
+    plain = experiment(tmp_path / "plain", type="AGIQA3kDataset", split="prompt-disjoint")
+    wrapped = experiment(tmp_path / "wrapped", type="SemanticFeatureDataset", base={"type": "AGIQA3kDataset"})
+    elsewhere = experiment(tmp_path / "elsewhere", type="AIGCQA20kDataset")
+    own = experiment(tmp_path / "own", type="CSVQualityDataset")
     data = load_data(DatasetChoice(root=str(agiqa3k)))
-    one = run_metrics.ParticipantScores(participant=parse_participant("maagiqa"), status="ok")
-    seen = {
-        split: _count_seen(one, data, [data.images[position] for position in data.positions(split)])
-        for split in data.splits
-    }
-    assert seen["official"] == 0
-    assert seen["prompt-disjoint"] > 300
+
+    def seen(word):
+        one = run_metrics.ParticipantScores(participant=parse_participant(word), status="ok")
+        images = {split: [data.images[position] for position in data.positions(split)] for split in data.splits}
+        counts = {split: _count_seen(one, data, members) for split, members in images.items()}
+        return [name for name, count in counts.items() if count > 300], sum(counts.values()) > 0
+
+    assert seen("maagiqa") == (["prompt-disjoint"], True)
+    assert seen("piqe") == ([], False)
+    assert seen(f"maagiqa={plain}/models/net_best.pth") == (["official"], True)
+    assert seen(f"x=csv:{plain}/test_scores.csv:score") == (["official"], True)
+    assert seen(f"maagiqa={wrapped}/models/net_best.pth") == (["prompt-disjoint"], True)
+    assert seen(f"maagiqa={elsewhere}/models/net_best.pth") == ([], False)
+    assert seen(f"maagiqa={own}/models/net_best.pth") == ([], False)
+    said = {"dataset": "agiqa-3k", "split": "prompt-disjoint"}
+    assert seen({"name": "x", "metric": "maagiqa", "trained_on": said}) == (["official"], True)
+
+
+def test_what_is_said_of_training_data_is_checked():
+    with pytest.raises(ValueError, match=r"trained_on.*unknown option 'splt'.*Did you mean 'split'"):
+        parse_participant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa-3k", "splt": "official"}})
+    with pytest.raises(ValueError, match=r"trained_on: dataset must be one of.*got 'agiqa3k'.*Did you mean 'agiqa-3k'"):
+        parse_participant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa3k"}})
+
+
+def test_what_was_trained_on_the_images_is_the_best_only_where_it_is_alone(options, monkeypatch):
+    count = {"brightness": 7}
+    monkeypatch.setattr(results_module, "_count_seen", lambda one, *_: count.get(one.participant.name, 0))
+    results = run_benchmark(options(metrics=["brightness", "nan-in-the-dark"]))
+    rows = rows_of(results)
+    assert [(rows[name]["is_best"], rows[name]["seen_in_training"]) for name in ("brightness", "nan-in-the-dark")] == [
+        (False, 7),
+        (True, 0),
+    ]
+    assert rows["nan-in-the-dark"]["p_against_best"] is None
+    assert rows_of(run_benchmark(options(metrics=["brightness"])))["brightness"]["is_best"]
 
 
 def test_published_figures_stand_beside_ours(tmp_path):

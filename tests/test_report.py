@@ -27,7 +27,7 @@ from maagiqa_pyiqa.leaderboard.report.markup import element
 from maagiqa_pyiqa.leaderboard.report.sections import hardest_images
 from maagiqa_pyiqa.leaderboard.report.subset import measure, parse_subset
 from maagiqa_pyiqa.leaderboard.report.tables import as_csv, as_markdown, as_tex
-from maagiqa_pyiqa.leaderboard.report.view import Figure, Predictions, choose_pair, predictions
+from maagiqa_pyiqa.leaderboard.report.view import Figure, Predictions, choose_pair, comparable, predictions
 
 VOID = {"meta", "img", "input"}
 PUBLISHED = Path(__file__).parent.parent / "benchmarks" / "published.yml"
@@ -113,6 +113,22 @@ def test_markdown_marks_the_best_of_every_column_and_lists_failures_last(results
     text = as_markdown(results)
     assert f"**{best['rmse_fitted']['value']:.4f}**" in text
     assert text.rstrip().splitlines()[-1] == "- out-of-reach: no weights: &lt;b>hub&lt;/b> &amp; 100% out of reach_"
+
+
+def test_what_was_trained_on_the_images_is_said_and_never_the_best(results, folder, tmp_path):
+    first, second, _ = rows = results["splits"]["official"]["rows"]
+    first |= {"seen_in_training": 31, "is_best": False, "p_against_best": 0.3}
+    second |= {"is_best": True, "p_against_best": None}
+    text = as_markdown(results)
+    assert "| good (trained on 31 images of official) |" in text
+    assert f"| **{second['srcc']['value']:.4f}**" in text
+    assert f"**{first['srcc']['value']:.4f}**" not in text
+    assert "\\textbf{" + f"{second['srcc']['value']:.4f}" in as_tex(results)
+    assert comparable(results, "official") == [row["name"] for row in [*rows[1:], first]]
+    write_report(results, tmp_path, folder)
+    said = "".join(Elements((tmp_path / "report.html").read_text(encoding="utf-8")).texts)
+    assert "On the official split (45 images) fair|* agrees best with people" in said
+    assert "Out of the contest, trained on some of these images: good." in said
 
 
 def test_csv_holds_every_figure_in_full_and_failures_with_their_reason(results):

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,8 @@ import yaml
 
 from maagiqa_pyiqa.archs.checkpoint import load_checkpoint
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+from maagiqa_pyiqa.leaderboard.training_data import TrainingData, training_data_of_file
+from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel, check_option_sections
 
 IMAGES = 48
@@ -56,8 +59,10 @@ def parsed_option(network):
 
 
 @pytest.fixture
-def option(tiny_options):
-    return parsed_option(tiny_options)
+def option(tiny_options, tmp_path):
+    option = parsed_option(tiny_options)
+    option["path"]["experiments_root"] = str(tmp_path)
+    return option
 
 
 @pytest.fixture
@@ -145,6 +150,14 @@ def test_run_logs_raw_and_fitted_figures_of_the_validation(finished):
     figures = figures_after("Validation some validation", finished[1])
     assert figures.keys() == METRICS.keys()
     assert figures["srcc_plcc"] == pytest.approx(figures["srcc"] + figures["plcc"], abs=2e-4)
+
+
+def test_run_keeps_the_options_it_really_had(finished):
+    kept = json.loads((finished[0] / RESOLVED_OPTIONS).read_text())
+    assert kept["network"]["feature_dim"] == 1280
+    assert kept["train"]["total_iter"] > 0  # worked out by pyiqa, in no option file
+    assert training_data_of_file(str(finished[0] / "models" / "net_best.pth")) == TrainingData(dataset="agiqa-3k")
+    assert training_data_of_file(str(finished[0] / "test_scores.csv")) == TrainingData(dataset="agiqa-3k")
 
 
 def test_run_ends_with_a_test_of_every_image_with_the_best_weights(finished):

@@ -90,23 +90,23 @@ class DatasetChoice:
 
 @dataclass(frozen=True)
 class RatedImage:
-    """An image with its MOS, what else the CSV says of it, and the splits whose part it is in.
-
-    ``official_part`` is where a public dataset's official split has it.
-    """
+    """An image with its MOS, what else the CSV says of it, and the splits whose part it is in."""
 
     name: str
     path: Path
     mos: float
     columns: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[str, ...] = ()
-    official_part: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkData:
-    """Images to be scored, each once however many splits it is in."""
+    """Images to be scored, each once however many splits it is in.
 
+    ``names`` and ``prompts`` are those of the whole dataset, in the order of its CSV.
+    """
+
+    dataset: str
     title: str
     csv: Path
     image_root: Path
@@ -115,6 +115,13 @@ class BenchmarkData:
     part: str
     mos_range: tuple[float, float]
     group_columns: tuple[str, ...]
+    names: tuple[str, ...]
+    prompts: tuple[str, ...] | None
+
+    def training_names(self, split: str, split_seed: int) -> frozenset[str]:
+        """Names of the images in a split's part ``train``."""
+        rows = make_split(split, self.prompts, len(self.names), split_seed)["train"]
+        return frozenset(self.names[row] for row in rows)
 
     def positions(self, split: str) -> list[int]:
         """Places in ``images`` of those in a split's part."""
@@ -159,9 +166,12 @@ def load_data(choice: DatasetChoice) -> BenchmarkData:
             )
     return BenchmarkData(
         **{name: getattr(source, name) for name in ("title", "csv", "image_root", "splits", "mos_range")},
+        dataset=choice.dataset,
         images=tuple(_images(source, table, parts)),
         part=choice.part,
         group_columns=source.group_columns,
+        names=tuple(str(name) for name in table[source.path_column]),
+        prompts=tuple(prompts) if prompts is not None else None,
     )
 
 
@@ -231,8 +241,6 @@ def _images(source: _Source, table: pandas.DataFrame, parts: Mapping[str, set[in
     """Images of all parts in the order of the CSV."""
     other = [column for column in table.columns if column not in (source.path_column, source.mos_column)]
     rows = table.to_dict("records")
-    official = make_split("official", None, len(rows)) if source.layout else {}
-    part_of = {row: part for part, members in official.items() for row in members}
     return [
         RatedImage(
             name=str(rows[row][source.path_column]),
@@ -240,7 +248,6 @@ def _images(source: _Source, table: pandas.DataFrame, parts: Mapping[str, set[in
             mos=float(rows[row][source.mos_column]),
             columns={column: _plain(rows[row][column]) for column in other},
             splits=tuple(split for split, part in parts.items() if row in part),
-            official_part=part_of.get(row),
         )
         for row in sorted(set().union(*parts.values()))
     ]

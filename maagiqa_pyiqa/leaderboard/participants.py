@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from maagiqa_pyiqa.leaderboard.training_data import OF_PUBLISHED_WEIGHTS, TrainingData, training_data_of_file
 from maagiqa_pyiqa.options import parse_options
 from maagiqa_pyiqa.scoring import check_metric_names, is_lower_better
 
@@ -17,8 +18,6 @@ DEFAULT_METRICS = (
     "maagiqa", "maagiqa-lite", "brisque", "niqe", "ilniqe", "piqe", "hyperiqa", "maniqa", "dbcnn", "musiq", "clipiqa",
     "clipiqa+", "one-align", "qrealign-mini",
 )  # fmt: skip
-# what our published weights were trained on: part train of the official split
-TRAINED_ON = {"maagiqa": "AGIQA-3k", "maagiqa-lite": "AGIQA-3k"}
 CSV_MARK = "csv:"
 FORMS = "NAME, NAME=CHECKPOINT, LABEL=NAME=CHECKPOINT or LABEL=csv:FILE:COLUMN"
 
@@ -29,7 +28,7 @@ class Participant:
 
     ``name`` is what tables show, ``spec`` what the user wrote. A metric or checkpoint has ``metric`` (a name of pyiqa)
     or ``network`` (``type`` and options of an architecture), ``options`` and perhaps a ``checkpoint``; scores have
-    ``file`` and ``column``. ``problem`` says why it cannot take part at all.
+    ``file`` and ``column``. ``problem`` says why it cannot take part at all; ``trained_on`` is what is known of that.
     """
 
     name: str
@@ -43,11 +42,7 @@ class Participant:
     column: str | None = None
     lower_better: bool = False
     problem: str | None = None
-
-    @property
-    def trained_on(self) -> str | None:
-        """Title of the dataset whose official train part the weights have seen, as far as that is known."""
-        return TRAINED_ON.get(self.metric or "") if self.kind == "metric" else None
+    trained_on: TrainingData | None = None
 
     def create(self, device: str | None = None) -> torch.nn.Module:
         """Create the metric or network in eval mode.
@@ -86,6 +81,7 @@ class ParticipantOptions:
     file: str | None = None
     column: str | None = None
     lower_better: bool | None = None
+    trained_on: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         given = [key for key in ("metric", "network", "file") if getattr(self, key) is not None]
@@ -138,7 +134,14 @@ def parse_participant(word: str | Mapping[str, Any]) -> Participant:
         return _from_csv(word, label, rest.removeprefix(CSV_MARK))
     if not rest:
         check_metric_names([word])
-        return Participant(name=word, spec=word, kind="metric", metric=word, lower_better=is_lower_better(word))
+        return Participant(
+            name=word,
+            spec=word,
+            kind="metric",
+            metric=word,
+            lower_better=is_lower_better(word),
+            trained_on=OF_PUBLISHED_WEIGHTS.get(word),
+        )
     metric, _, checkpoint = rest.partition("=")
     if not checkpoint or os.path.exists(rest):
         metric, checkpoint, label = label, rest, word
@@ -155,6 +158,7 @@ def _of_checkpoint(spec: str, name: str, metric: str, checkpoint: str) -> Partic
         metric=metric,
         checkpoint=checkpoint,
         lower_better=is_lower_better(metric),
+        trained_on=training_data_of_file(checkpoint),
     )
 
 
@@ -170,6 +174,7 @@ def _from_csv(spec: str, label: str, source: str) -> Participant:
         file=file,
         column=column.removeprefix("-"),
         lower_better=column.startswith("-"),
+        trained_on=training_data_of_file(file),
     )
 
 
@@ -196,7 +201,16 @@ def _from_mapping(given: Mapping[str, Any]) -> Participant:
         file=options.file,
         column=options.column,
         lower_better=lower_better,
+        trained_on=_training_data(options),
     )
+
+
+def _training_data(options: ParticipantOptions) -> TrainingData | None:
+    """What a mapping says of it, or what is known without."""
+    if options.trained_on is not None:
+        return parse_options(TrainingData, options.trained_on, f"participant '{options.name}': trained_on")
+    file = options.checkpoint or options.file
+    return training_data_of_file(file) if file else OF_PUBLISHED_WEIGHTS.get(options.metric or "")
 
 
 def _require_file(spec: str, what: str, path: str) -> None:

@@ -6,7 +6,7 @@
                   status (ok, partial, failed), reason, failed images
     splits        by name: part, images, rows (best SRCC first), groups (by column)
       rows        figures {value, low, high} or None, logistic, p against the best, published figures,
-                  and how many of the images the weights are known to have been trained on
+                  and how many of the images the weights are known to have been trained on (those are not the best)
     images        name, mos, splits, columns, scores and gate weights by participant
 
 Figures count higher as better: scores of which lower is better are negated for them, and so are they for the logistic.
@@ -131,7 +131,11 @@ def _split(
 
 def _count_seen(one: ParticipantScores, data: BenchmarkData, images: Sequence[RatedImage]) -> int:
     """How many of the images a participant is known to have been trained on."""
-    return sum(image.official_part == "train" for image in images) if one.participant.trained_on == data.title else 0
+    known = one.participant.trained_on
+    if known is None or known.dataset != data.dataset:
+        return 0
+    seen = data.training_names(known.split, known.split_seed)
+    return sum(image.name in seen for image in images)
 
 
 def _row(name: str, oriented: np.ndarray, mos: np.ndarray, weights: np.ndarray) -> tuple[dict[str, Any], Judged]:
@@ -151,11 +155,16 @@ def _oriented(one: ParticipantScores, images: Sequence[RatedImage]) -> np.ndarra
 def _compare_with_best(
     rows: Sequence[dict[str, Any]], oriented: Mapping[str, np.ndarray], mos: np.ndarray, weights: np.ndarray
 ) -> None:
-    """Add ``is_best`` and ``p_against_best`` to rows sorted by SRCC."""
+    """Add ``is_best`` and ``p_against_best`` to rows sorted by SRCC.
+
+    What was trained on some of the images is the best only where there is nothing else.
+    """
     defined = [row["name"] for row in rows if row["srcc"]]
-    p_values = p_against_best({name: oriented[name] for name in defined}, mos, defined[0], weights) if defined else {}
+    fair = [row["name"] for row in rows if row["srcc"] and not row["seen_in_training"]]
+    best = next(iter(fair or defined), None)
+    p_values = p_against_best({name: oriented[name] for name in defined}, mos, best, weights) if best else {}
     for row in rows:
-        row["is_best"] = row["name"] == next(iter(defined), None)
+        row["is_best"] = row["name"] == best
         row["p_against_best"] = p_values.get(row["name"])
 
 

@@ -23,6 +23,7 @@ from pyiqa.utils.dist_util import master_only
 
 from maagiqa_pyiqa.evaluation import evaluate
 from maagiqa_pyiqa.files import write_whole, written_whole
+from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.options import nearest, parse_options, reject_unknown, require_choice
 
 SECTIONS = (
@@ -107,9 +108,16 @@ class MAAGIQAModel(GeneralIQAModel):
     def init_training_settings(self) -> None:
         """Check what the options name, then set up losses, optimizer and scheduler as pyiqa does."""
         self._check_rates()
+        self._keep_options()
         # built now, so that what is wrong with it is said before training rather than after
         self.test_loader = self._build_test_loader()
         super().init_training_settings()
+
+    @master_only
+    def _keep_options(self) -> None:
+        """Write down what really runs; the option file that pyiqa copies lacks what ``--force_yml`` changed."""
+        path = Path(self.opt["path"]["experiments_root"]) / RESOLVED_OPTIONS
+        write_whole(path, json.dumps(self.opt, indent=1, default=str) + "\n")
 
     def _build_test_loader(self) -> Any:
         if not self.opt.get("test"):

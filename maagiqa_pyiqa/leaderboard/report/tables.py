@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,7 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     described,
     failures,
     figure,
+    has_seen,
     label,
     participants,
     ranking,
@@ -96,14 +97,18 @@ def raw_figures(results: Results) -> Table:
 
 
 def _statistic(results: Results, split: str, key: str, title: str, high: bool) -> Column:
-    found = {name: figure(row, key) for name, row in rows(results, split).items()}
-    return Column(title, statistic_cells(found, high), label(split), high, MEANING[title])
+    given = rows(results, split)
+    unfair = [name for name, row in given.items() if has_seen(row)]
+    cells = statistic_cells({name: figure(row, key) for name, row in given.items()}, high, unfair)
+    return Column(title, cells, label(split), high, MEANING[title])
 
 
-def statistic_cells(found: Mapping[str, Figure | None], high: bool = True) -> dict[str, Cell]:
-    """Cells of one statistic by metric, the best marked."""
-    values = [f.value for f in found.values() if f]
-    best = (max if high else min)(values, default=None)
+def statistic_cells(
+    found: Mapping[str, Figure | None], high: bool = True, unfair: Collection[str] = ()
+) -> dict[str, Cell]:
+    """Cells of one statistic by metric, the best marked, which none of ``unfair`` can be beside others."""
+    fair = [f.value for name, f in found.items() if f and name not in unfair]
+    best = (max if high else min)(fair or [f.value for f in found.values() if f], default=None)
     return {n: Cell(f"{f.value:.4f}", f.interval, f.value, f.value == best) for n, f in found.items() if f}
 
 
@@ -148,6 +153,11 @@ def _notes(results: Results) -> dict[str, str]:
         said = ["lower is better"] if participant.get("lower_better") else []
         if participant.get("failed_images"):
             said.append(f"{count(len(participant['failed_images']), 'image')} without score")
+        said += [
+            f"trained on {row['seen_in_training']} images of {label(split).lower()}"
+            for split in results["splits"]
+            if has_seen(row := rows(results, split).get(name, {}))
+        ]
         notes[name] = ", ".join(said)
     return notes
 
@@ -217,7 +227,8 @@ def as_csv(results: Results) -> str:
 def _csv_columns(split: str) -> list[str]:
     figures = [f"{key}{part}" for key in CSV_FIGURES for part in ("", "_low", "_high")]
     return [
-        f"{split}_{column}" for column in ["images", *figures, "p_against_best", *(f"published_{p}" for p in PUBLISHED)]
+        f"{split}_{column}"
+        for column in ["images", "seen_in_training", *figures, "p_against_best", *(f"published_{p}" for p in PUBLISHED)]
     ]
 
 
@@ -226,6 +237,7 @@ def _csv_cells(row: Mapping[str, Any]) -> list[float | None]:
     published = row.get("published") or {}
     return [
         row.get("n"),
+        row.get("seen_in_training"),
         *[part for f in figures for part in ((f.value, f.low, f.high) if f else (None, None, None))],
         row.get("p_against_best"),
         *[published.get(key) for key in PUBLISHED],

@@ -138,9 +138,15 @@ def predictions(results: Results, split: str, name: str) -> Predictions:
     )
 
 
+def has_seen(row: Mapping[str, Any]) -> bool:
+    """Whether a row's metric was trained on images of the very split it is judged on."""
+    return bool(row.get("seen_in_training"))
+
+
 def comparable(results: Results, split: str) -> list[str]:
-    """Metrics of a split whose scores could be mapped to the MOS scale, best first."""
-    return [name for name, row in rows(results, split).items() if row.get("logistic")]
+    """Metrics of a split whose scores could be mapped to the MOS scale, best first, those trained on it last."""
+    fitted = {name: row for name, row in rows(results, split).items() if row.get("logistic")}
+    return sorted(fitted, key=lambda name: has_seen(fitted[name]))
 
 
 def choose_pair(results: Results, split: str, baseline: str | None) -> tuple[str, str] | None:

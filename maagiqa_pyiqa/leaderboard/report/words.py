@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maagiqa_pyiqa.leaderboard.report.view import Predictions, Results, count, described, figure, label, rows
+from maagiqa_pyiqa.leaderboard.report.view import Predictions, Results, count, described, figure, has_seen, label, rows
 
 CHANCE = 0.05  # p above which a metric cannot be told from the best
 
@@ -65,8 +65,10 @@ def finding(results: Results, split: str) -> str:
     best = next((name for name, row in given.items() if row.get("is_best")), next(iter(found)))
     srcc = found[best]
     text = f"On {described(results, split)} {best} agrees best with people: SRCC {srcc.value:.3f} {srcc.interval}."
-    level = [name for name in found if name != best and (given[name].get("p_against_best") or 0) >= CHANCE]
-    return text + (f" Not told apart from it (p at least {CHANCE}): {', '.join(level)}." if level else "")
+    seen = [name for name in found if name != best and has_seen(given[name])]
+    level = [n for n in found if n not in (best, *seen) and (given[n].get("p_against_best") or 0) >= CHANCE]
+    text += f" Not told apart from it (p at least {CHANCE}): {', '.join(level)}." if level else ""
+    return text + (f" Out of the contest, trained on some of these images: {', '.join(seen)}." if seen else "")
 
 
 def does_not_mean(results: Results) -> list[str]:

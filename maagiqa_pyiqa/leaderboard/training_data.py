@@ -1,0 +1,63 @@
+"""Which images of a dataset a participant's weights were trained on, as far as that is known.
+
+Known is it of our published weights, of what an experiment of ``maagiqa train`` left (its checkpoints and its
+``test_scores.csv``), and of what an option file says by ``trained_on: {dataset: agiqa-3k, split: official}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from maagiqa_pyiqa.data.splits import SPLITS
+from maagiqa_pyiqa.leaderboard.datasets import LAYOUTS
+from maagiqa_pyiqa.models import RESOLVED_OPTIONS
+from maagiqa_pyiqa.options import require_choice
+
+DATASET_TYPES = {"AGIQA3kDataset": "agiqa-3k", "AIGCQA20kDataset": "aigcqa-20k"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Part ``train`` of a split of a public dataset."""
+
+    dataset: str
+    split: str = "official"
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_choice("trained_on", "dataset", self.dataset, LAYOUTS)
+        require_choice("trained_on", "split", self.split, SPLITS)
+
+
+OF_PUBLISHED_WEIGHTS = MappingProxyType(
+    {"maagiqa": TrainingData(dataset="agiqa-3k"), "maagiqa-lite": TrainingData(dataset="agiqa-3k")}
+)
+
+
+def training_data_of_file(file: str) -> TrainingData | None:
+    """What an experiment was trained on.
+
+    Args:
+        file: a checkpoint ``experiments/NAME/models/x.pth``, or a file in ``experiments/NAME`` itself.
+
+    Returns:
+        None where the file is of no experiment, or trained on no public dataset.
+    """
+    for folder in Path(file).expanduser().absolute().parents[:2]:
+        if (folder / RESOLVED_OPTIONS).is_file():
+            options = json.loads((folder / RESOLVED_OPTIONS).read_text(encoding="utf-8"))
+            return _of_section(options["datasets"]["train"])
+    return None
+
+
+def _of_section(section: Mapping[str, Any]) -> TrainingData | None:
+    base = section.get("base", section)  # what SemanticFeatureDataset wraps
+    if base["type"] not in DATASET_TYPES:
+        return None
+    given = {key: base[key] for key in ("split", "split_seed") if key in base}
+    return TrainingData(dataset=DATASET_TYPES[base["type"]], **given)
