@@ -136,6 +136,7 @@ def _taking_part(metric):
         "options": {"semantics": "visual"} if metric.gate else {},
         "weights_sha256": "0123456789abcdef" * 4,
         "version": "pyiqa 0.1.16",
+        "trained_on": {"dataset": "agiqa-3k", "split": "official", "split_seed": 0} if metric.gate else None,
         "parameters": 3_900_000,
         "peak_memory_bytes": 1.2e9,
         "images_per_second": 7.6,

@@ -108,6 +108,7 @@ def test_results_hold_everything_the_report_needs(options, tmp_path):
     assert results["environment"]["packages"]["pyiqa"] == pyiqa.__version__
     one = participants_of(results)["brightness"]
     assert (one["kind"], one["status"], one["parameters"], one["device"]) == ("metric", "ok", 1, "cpu")
+    assert one["trained_on"] is None
     assert one["images_per_second"] > 0
     assert one["peak_memory_bytes"] >= 0
     row = rows_of(results)["brightness"]

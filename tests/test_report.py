@@ -247,6 +247,8 @@ def test_header_says_who_is_best_and_from_what(html):
         "c5f0" * 16,
         "1a9e" * 16,
         "2026-11-23 15:00:00 UTC",
+        "agiqa-3k, official split",
+        "not known",
     ):
         assert text in said
 

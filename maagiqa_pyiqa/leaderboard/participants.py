@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,23 +23,32 @@ FORMS = "NAME, NAME=CHECKPOINT, LABEL=NAME=CHECKPOINT or LABEL=csv:FILE:COLUMN"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Participant:
-    """One row of the leaderboard.
+class ScoreSource:
+    """Where scores come from, and ``name``, what tables show.
 
-    ``name`` is what tables show, ``spec`` what the user wrote. A metric or checkpoint has ``metric`` (a name of pyiqa)
-    or ``network`` (``type`` and options of an architecture), ``options`` and perhaps a ``checkpoint``; scores have
-    ``file`` and ``column``. ``problem`` says why it cannot take part at all; ``trained_on`` is what is known of that.
+    A metric or checkpoint has ``metric`` (a name of pyiqa) or ``network`` (``type`` and options of an architecture),
+    ``options`` and perhaps a ``checkpoint``; scores that are there already have ``file`` and ``column``.
     """
 
     name: str
-    spec: str
-    kind: Literal["metric", "checkpoint", "scores"]
     metric: str | None = None
     network: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str | None = None
     file: str | None = None
     column: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Participant(ScoreSource):
+    """One row of the leaderboard.
+
+    ``spec`` is what the user wrote. ``problem`` says why it cannot take part at all; ``trained_on`` is what is known of
+    that.
+    """
+
+    spec: str
+    kind: Literal["metric", "checkpoint", "scores"]
     lower_better: bool = False
     problem: str | None = None
     trained_on: TrainingData | None = None
@@ -70,16 +79,9 @@ class Participant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParticipantOptions:
+class ParticipantOptions(ScoreSource):
     """A participant as a mapping in an option YAML: ``metric`` or ``network``, or ``file`` and ``column``."""
 
-    name: str
-    metric: str | None = None
-    network: Mapping[str, Any] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    checkpoint: str | None = None
-    file: str | None = None
-    column: str | None = None
     lower_better: bool | None = None
     trained_on: Mapping[str, Any] | None = None
 
@@ -191,15 +193,9 @@ def _from_mapping(given: Mapping[str, Any]) -> Participant:
         lower_better = options.metric is not None and is_lower_better(options.metric)
     kind: Literal["metric", "checkpoint", "scores"] = "checkpoint" if options.checkpoint else "metric"
     return Participant(
-        name=options.name,
+        **{shared.name: getattr(options, shared.name) for shared in fields(ScoreSource)},
         spec=options.name,
         kind="scores" if options.file else kind,
-        metric=options.metric,
-        network=options.network,
-        options=options.options,
-        checkpoint=options.checkpoint,
-        file=options.file,
-        column=options.column,
         lower_better=lower_better,
         trained_on=_training_data(options),
     )

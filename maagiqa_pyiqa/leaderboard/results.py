@@ -2,7 +2,8 @@
 
     schema, created, seed, resamples, environment
     dataset       name, hashes of the CSV and of the decoded images, MOS range, group columns
-    participants  in the order asked for, also those that failed: name, kind, options, hash of weights, version, costs,
+    participants  in the order asked for, also those that failed: name, kind, what it was trained on as far as known,
+                  options, hash of weights, version, costs,
                   status (ok, partial, failed), reason, failed images
     splits        by name: part, images, rows (best SRCC first), groups (by column)
       rows        figures {value, low, high} or None, logistic, p against the best, published figures,
@@ -15,6 +16,7 @@ Figures count higher as better: scores of which lower is better are negated for 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -82,6 +84,7 @@ def _participant(one: ParticipantScores) -> dict[str, Any]:
         "spec": one.participant.spec,
         "kind": one.participant.kind,
         "lower_better": one.participant.lower_better,
+        "trained_on": dataclasses.asdict(one.participant.trained_on) if one.participant.trained_on else None,
         "options": readable(identity.options if identity else one.participant.options),
         "weights_sha256": identity.weights_sha256 if identity else None,
         "version": identity.version if identity else code_version(),

@@ -330,7 +330,7 @@ def run(results: Results) -> Markup:
         f"SHA-256 of {dataset['csv']}": dataset.get("csv_sha256"),
         "SHA-256 of the images' pixels": dataset.get("images_sha256"),
     }
-    titles = ("Metric", "As asked for", "Options", "Version", "Weights (SHA-256)", "Device")
+    titles = ("Metric", "As asked for", "Options", "Version", "Weights (SHA-256)", "Trained on", "Device")
     lines = [
         (
             participant["name"],
@@ -338,6 +338,7 @@ def run(results: Results) -> Markup:
             ", ".join(f"{key}={value}" for key, value in (participant.get("options") or {}).items()) or "-",
             participant.get("version") or "-",
             (participant.get("weights_sha256") or "-")[:16],
+            _training_data(participant.get("trained_on")),
             participant.get("device") or "-",
         )
         for participant in results["participants"]
@@ -345,6 +346,10 @@ def run(results: Results) -> Markup:
     box = {"class_": "scroll words", "tabindex": "0", "role": "region", "aria_label": "Metrics"}
     table = element("div", plain_table(titles, lines), **box)
     return join(_facts(facts), table)
+
+
+def _training_data(known: Mapping[str, Any] | None) -> str:
+    return f"{known['dataset']}, {known['split']} split" if known else "not known"
 
 
 def footer() -> Markup:
