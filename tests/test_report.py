@@ -120,7 +120,7 @@ def test_what_was_trained_on_the_images_is_said_and_never_the_best(results, fold
     first |= {"seen_in_training": 31, "is_best": False, "p_against_best": 0.3}
     second |= {"is_best": True, "p_against_best": None}
     text = as_markdown(results)
-    assert "| good (trained on 31 images of official) |" in text
+    assert "| good (trained on 31 official images) |" in text
     assert f"| **{second['srcc']['value']:.4f}**" in text
     assert f"**{first['srcc']['value']:.4f}**" not in text
     assert "\\textbf{" + f"{second['srcc']['value']:.4f}" in as_tex(results)
@@ -385,6 +385,7 @@ def test_gallery_shows_scores_gates_and_says_where_an_image_is_missing(results, 
     elements = Elements((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "image not found or unreadable" in elements.texts
     assert "Gate of good: semantic content 0.12, coherence -0.20, quality 1.08" in elements.texts
+    assert not any(text.startswith("Gate of fair") for text in elements.texts)
     assert "a <i>cat</i> no. 1" in elements.texts
 
 

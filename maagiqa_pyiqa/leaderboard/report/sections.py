@@ -311,8 +311,8 @@ def _gates(image: Mapping[str, Any], names: Iterable[str]) -> list[Markup]:
     """Gate weights of these metrics, as far as they have any."""
     given = image.get("gate") or {}
     lines = []
-    for name in dict.fromkeys([*names, *given]):
-        weights = given.get(name, ())
+    for name in (one for one in dict.fromkeys([*names, *given]) if given.get(one)):
+        weights = given[name]
         experts = GATE if len(weights) == len(GATE) else tuple(f"expert {i + 1}" for i in range(len(weights)))
         text = ", ".join(f"{expert} {weight:.2f}" for expert, weight in zip(experts, weights, strict=True))
         lines.append(element("p", f"Gate of {name}: {text}", class_="quiet"))

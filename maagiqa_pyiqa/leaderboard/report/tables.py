@@ -154,7 +154,7 @@ def _notes(results: Results) -> dict[str, str]:
         if participant.get("failed_images"):
             said.append(f"{count(len(participant['failed_images']), 'image')} without score")
         said += [
-            f"trained on {row['seen_in_training']} images of {label(split).lower()}"
+            f"trained on {row['seen_in_training']} {'' if split == 'all' else f'{split} '}images"
             for split in results["splits"]
             if has_seen(row := rows(results, split).get(name, {}))
         ]
