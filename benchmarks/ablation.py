@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from benchmarks.training_runs import load_recipe, participants, summary, train, with_features, with_root
+from benchmarks.training_runs import load_recipe, report, summary, train, trained_on, with_features, with_root
 from maagiqa_pyiqa.cache.feature_cache import FeatureCache
 from maagiqa_pyiqa.cli.main import main as maagiqa
 from maagiqa_pyiqa.files import write_whole
@@ -67,16 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parse_arguments(arguments)
     cache = extract(parsed)
     runs: dict[str, list[dict[str, float]]] = {label: [] for label in parsed.rows}
-    jobs = [(label, seed) for seed in parsed.seeds for label in parsed.rows]
-    for label, seed in tqdm(jobs, unit="run", disable=None):
-        runs[label].append(train(option_of(label, seed, cache, parsed), parsed.out))
+    options = [option_of(label, seed, cache, parsed) for seed in parsed.seeds for label in parsed.rows]
+    for option, label in zip(tqdm(options, unit="run", disable=None), cycle(parsed.rows), strict=False):
+        runs[label].append(train(option, parsed.out))
     table = summary(runs)
     write_whole(parsed.out / "ablation.md", table)
     print(table)
-    names = {label: name_of(label, parsed.seeds[0]) for label in parsed.rows}
-    words = [word for participant in participants(parsed.out, names) for word in ("-m", participant)]
-    dataset = ["--dataset", "agiqa-3k", "--root", str(parsed.root), "--split", "official"]
-    maagiqa(["benchmark", *dataset, "--out", str(parsed.out / "report"), *words])
+    # what is published is of full size: figures of the small networks do not stand beside it
+    suffix = f"@{trained_on(options[0])}" if parsed.backbone == "official" else ""
+    names = {f"{label}{suffix}": name_of(label, parsed.seeds[0]) for label in parsed.rows}
+    report(parsed.out, options[0]["test"], names)
 
 
 def extract(parsed: argparse.Namespace) -> FeatureCache:

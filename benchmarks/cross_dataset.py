@@ -1,22 +1,23 @@
 """Table 2 of the paper: trained on one dataset, tested on the other, over several seeds.
 
-    python -m benchmarks.cross_dataset --train maagiqa_3k --train-root AGIQA-3K --test maagiqa_20k
+    python -m benchmarks.cross_dataset --train maagiqa_3k peer_hyperiqa_3k --train-root AGIQA-3K --test maagiqa_20k
         --test-root AIGCQA-20K --out cross [--seeds 0 1 2] [--epochs N] [--part test]
 
-``--train`` and ``--test`` are option files: the first is trained, of the second only its ``test`` section is read. What
-is done is kept, so a stopped run goes on. Ends with ``OUT/cross_dataset.md``.
+``--train`` and ``--test`` are option files: the first are trained, of the other only its ``test`` section is read. What
+is done is kept, so a stopped run goes on. Ends with ``OUT/cross_dataset.md`` (mean and standard deviation) and the
+leaderboard's report of the first seed.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.training_runs import load_recipe, summary, train, with_root
+from benchmarks.training_runs import load_recipe, report, summary, train, trained_on, with_root
 from maagiqa_pyiqa.data.splits import PARTS
 from maagiqa_pyiqa.files import write_whole
 
@@ -24,7 +25,7 @@ from maagiqa_pyiqa.files import write_whole
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", required=True, help="option file that is trained, by name or path")
+    parser.add_argument("--train", required=True, nargs="+", help="option files that are trained, by name or path")
     parser.add_argument("--train-root", type=Path, help="folder of its dataset, instead of the one it names")
     parser.add_argument("--test", required=True, help="option file whose test section is used")
     parser.add_argument("--test-root", type=Path, help="folder of its dataset, instead of the one it names")
@@ -38,15 +39,26 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train with every seed, test on the other dataset, write the table."""
     parsed = parse_arguments(arguments)
-    runs = [train(option_of(seed, parsed), parsed.out) for seed in tqdm(parsed.seeds, unit="run", disable=None)]
-    table = summary({f"{parsed.train} on {parsed.test} ({parsed.part})": runs})
+    options = [option_of(recipe, seed, parsed) for seed in parsed.seeds for recipe in parsed.train]
+    runs: dict[str, list[dict[str, float]]] = {}
+    for option in tqdm(options, unit="run", disable=None):
+        runs.setdefault(label_of(option), []).append(train(option, parsed.out))
+    table = f"Tested on {parsed.test}, part {parsed.part}.\n\n{summary(runs)}"
     write_whole(parsed.out / "cross_dataset.md", table)
     print(table)
+    names = {label_of(option): option["name"] for option in options[: len(parsed.train)]}
+    report(parsed.out, options[0]["test"], names)
 
 
-def option_of(seed: int, parsed: argparse.Namespace) -> dict[str, Any]:
-    """The trained option with the other one's test section."""
-    option, other = load_recipe(parsed.train), load_recipe(parsed.test)
+def label_of(option: Mapping[str, Any]) -> str:
+    """``hyperiqa@agiqa-3k``, as published figures are named."""
+    recipe = option["name"].partition("_on_")[0].removeprefix("peer_")
+    return f"{recipe.removesuffix('_3k').removesuffix('_20k')}@{trained_on(option)}"
+
+
+def option_of(recipe: str, seed: int, parsed: argparse.Namespace) -> dict[str, Any]:
+    """A recipe with the other one's test section."""
+    option, other = load_recipe(recipe), load_recipe(parsed.test)
     option = with_root(option, parsed.train_root) if parsed.train_root else option
     other = with_root(other, parsed.test_root) if parsed.test_root else other
     section = other["test"]

@@ -13,16 +13,24 @@ from typing import Any
 
 import yaml
 
+from maagiqa_pyiqa.cli.benchmark import as_ranking
 from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, run_benchmark
+from maagiqa_pyiqa.leaderboard.training_data import DATASET_TYPES
 
 OPTIONS = Path(__file__).parent.parent / "options"
 FIGURES = ("srcc", "plcc", "krcc", "rmse")
+PATH_KEYS = ("dataroot_target", "meta_info_file", "cache")
 
 
 def load_recipe(name: str) -> dict[str, Any]:
-    """An option file of the repository by name, or any by path."""
+    """An option file of the repository by name, or any by path; its paths absolute, since training runs elsewhere."""
     path = OPTIONS / f"{name}.yml"
-    return dict(yaml.safe_load((path if path.is_file() else Path(name)).read_text()))
+    option = dict(yaml.safe_load((path if path.is_file() else Path(name)).read_text()))
+    for section in sections(option):
+        for part in (section, section.get("base", {})):
+            part |= {key: str(Path(part[key]).resolve()) for key in PATH_KEYS if key in part and "://" not in part[key]}
+    return option
 
 
 def sections(option: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -89,6 +97,29 @@ def _mean_and_deviation(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.4f}{deviation}"
 
 
-def participants(folder: Path, names: Mapping[str, str]) -> list[str]:
-    """Words for ``maagiqa benchmark -m``: the test scores of trained options, by label."""
-    return [f"{label}=csv:{folder / 'experiments' / name / 'test_scores.csv'}:score" for label, name in names.items()]
+def trained_on(option: Mapping[str, Any]) -> str:
+    """Name of the public dataset that an option trains on."""
+    section = option["datasets"]["train"]
+    return DATASET_TYPES[section.get("base", section)["type"]]
+
+
+def report(folder: Path, test: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """Write the leaderboard's report of trained options into ``folder/report`` and print the ranking.
+
+    Args:
+        folder: of the runs.
+        test: test section of their options, of a public dataset.
+        names: of the options, by label.
+    """
+    base = test.get("base", test)
+    split = base.get("split", "official")
+    scores = {label: folder / "experiments" / name / "test_scores.csv" for label, name in names.items()}
+    options = {
+        "dataset": DATASET_TYPES[base["type"]],
+        "root": str(Path(base["meta_info_file"]).parent),
+        "split": split,
+        "part": base.get("part") or "test",
+        "metrics": [{"name": label, "file": str(file), "column": "score"} for label, file in scores.items()],
+        "out": str(folder / "report"),
+    }
+    print(as_ranking(run_benchmark(parse_benchmark_options(options)), split))

@@ -1,14 +1,17 @@
 """The runners of the paper's experiments: every row is a configuration of the one network, every run is made once."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
+import pandas
 import pytest
 import torch
 
 from benchmarks import cross_dataset, training_runs
 from benchmarks.ablation import ROWS, name_of, option_of, parse_arguments
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+from maagiqa_pyiqa.data.splits import make_split
 from maagiqa_pyiqa.models.maagiqa_model import check_option_sections
 
 CACHE = SimpleNamespace(
@@ -68,10 +71,30 @@ def test_the_table_gives_mean_and_deviation_over_seeds():
     assert "| all | 2 | 0.6000 ± 0.1414 |" in training_runs.summary({"all": runs})
 
 
+def test_recipes_name_their_data_from_anywhere():
+    for section in training_runs.sections(training_runs.load_recipe("maagiqa_3k")):
+        for path in (section["cache"], section["base"]["dataroot_target"], section["base"]["meta_info_file"]):
+            assert Path(path).is_absolute()
+
+
+def test_runs_end_in_the_leaderboards_report(agiqa3k, tmp_path):
+    table = pandas.read_csv(agiqa3k / "data.csv")
+    rows = table.iloc[make_split("official", None, len(table))["test"]]
+    folder = tmp_path / "experiments" / "all_seed0"
+    folder.mkdir(parents=True)
+    rows.assign(score=rows["mos_quality"]).to_csv(folder / "test_scores.csv", index=False)
+    test = training_runs.with_root(training_runs.load_recipe("ablation_lite_3k"), agiqa3k)["test"]
+    training_runs.report(tmp_path, test, {"all, MoE@agiqa-3k": "all_seed0"})
+    (row,) = json.loads((tmp_path / "report" / "results.json").read_text())["splits"]["official"]["rows"]
+    assert (row["srcc"]["value"], row["published"]["srcc"]) == (1, 0.8939)
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
 def test_a_cross_dataset_run_trains_on_one_and_tests_on_the_other(tmp_path):
     words = ["--train", "maagiqa_3k", "--test", "maagiqa_20k", "--out", str(tmp_path), "--part", "val"]
-    option = cross_dataset.option_of(3, cross_dataset.parse_arguments(words))
+    option = cross_dataset.option_of("maagiqa_3k", 3, cross_dataset.parse_arguments(words))
     assert {section["base"]["type"] for section in option["datasets"].values()} == {"AGIQA3kDataset"}
     assert option["test"]["base"]["type"] == "AIGCQA20kDataset"
     assert (option["test"]["base"]["part"], option["manual_seed"]) == ("val", 3)
+    assert cross_dataset.label_of(option) == "maagiqa@agiqa-3k"
     check_option_sections(option)

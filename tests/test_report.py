@@ -18,6 +18,7 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from scipy.stats import spearmanr
 from synthetic_results import FAILED, METRICS, ODD_NAME, small_results
 
+from benchmarks.ablation import ROWS
 from maagiqa_pyiqa.evaluation import apply_logistic
 from maagiqa_pyiqa.leaderboard.report import write_report
 from maagiqa_pyiqa.leaderboard.report.axes import ticks
@@ -461,6 +462,15 @@ def tables():
     return yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
 
 
+def as_list(metric):
+    return metric if isinstance(metric, list) else [metric]
+
+
+def test_the_ablations_rows_have_published_figures(tables):
+    published = {name for table in tables for row in table["rows"] for name in as_list(row["metric"])}
+    assert {f"{row}@{dataset}" for row in ROWS for dataset in ("agiqa-3k", "aigcqa-20k")} <= published
+
+
 def test_published_tables_are_all_there(tables):
     assert [(t["table"], t["dataset"], len(t["rows"])) for t in tables] == [
         ("1", "agiqa-3k", 13),
@@ -488,16 +498,16 @@ def test_published_figures_are_in_range_and_fit_each_other(tables):
 
 
 def test_only_zero_shot_rows_and_maagiqa_have_the_name_of_a_metric(tables):
-    rows = [(table, row) for table in tables for row in table["rows"]]
-    names = {row["metric"] for _, row in rows if row["metric"] and "@" not in row["metric"]}
+    rows = [(table, row, name) for table in tables for row in table["rows"] for name in as_list(row["metric"])]
+    names = {name for *_, name in rows if name and "@" not in name}
     assert names == {"brisque", "niqe", "ilniqe", "clipiqa", "clipiqa+", "one-align", "maagiqa"}
     assert names <= set(DEFAULT_CONFIGS)
-    for _, row in rows:
-        if row["metric"] and "@" in row["metric"]:
-            assert row["metric"].split("@")[1] == row["trained_on"]
-        elif row["metric"] != "maagiqa":
-            assert row["metric"] is None or row["trained_on"] is None
-    matched = [(table["dataset"], row["metric"]) for table, row in rows if row["metric"]]
+    for _, row, name in rows:
+        if name and "@" in name:
+            assert name.split("@")[1] == row["trained_on"]
+        elif name != "maagiqa":
+            assert name is None or row["trained_on"] is None
+    matched = [(table["dataset"], name) for table, _, name in rows if name]
     assert len(matched) == len(set(matched))
 
 

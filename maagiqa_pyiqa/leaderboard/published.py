@@ -41,6 +41,7 @@ def find_published(
         if (str(table["dataset"]).lower(), table["split"]) != (dataset.lower(), split):
             continue
         for row in table["rows"]:
-            if row.get("metric") is not None and row["metric"] in names:
+            meant = row["metric"] if isinstance(row.get("metric"), list) else [row.get("metric")]
+            if names.intersection(meant) - {None}:
                 return {name: row[name] for name in STATISTICS if name in row} | {"source": table["source"]}
     return None
