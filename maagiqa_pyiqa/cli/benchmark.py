@@ -104,8 +104,9 @@ def as_ranking(results: dict[str, Any], split: str) -> str:
     ]
     for rank, row in enumerate(found["rows"], start=1):
         cells = "  ".join(f"{_value(row[column]):>8}" for column in COLUMNS)
+        place = "-" if row["seen_in_training"] else rank  # the last rows
         lines.append(
-            f"{rank:>4}  {row['name']:<{width}}  {cells}  {_interval(row['srcc']):<16}  {_p(row):>9}  {row['n']:>6}"
+            f"{place:>4}  {row['name']:<{width}}  {cells}  {_interval(row['srcc']):<16}  {_p(row):>9}  {row['n']:>6}"
         )
     lines += [f"   -  {one['name']:<{width}}  {one['status']}" for one in others]
     lines += [

@@ -5,9 +5,9 @@
     participants  in the order asked for, also those that failed: name, kind, what it was trained on as far as known,
                   options, hash of weights, version, costs,
                   status (ok, partial, failed), reason, failed images
-    splits        by name: part, images, rows (best SRCC first), groups (by column)
+    splits        by name: part, images, rows (best SRCC first, those trained on the images last), groups (by column)
       rows        figures {value, low, high} or None, logistic, p against the best, published figures,
-                  and how many of the images the weights are known to have been trained on (those are not the best)
+                  and how many of the images the weights are known to have been trained on
     images        name, mos, splits, columns, scores and gate weights by participant
 
 Figures count higher as better: scores of which lower is better are negated for them, and so are they for the logistic.
@@ -126,7 +126,7 @@ def _split(
         row["published"] = find_published(load_published(), data.title, split, one.participant)
         row["seen_in_training"] = _count_seen(one, data, images)
         rows.append(row)
-    rows.sort(key=lambda row: row["srcc"]["value"] if row["srcc"] else -math.inf, reverse=True)
+    rows.sort(key=lambda row: (row["seen_in_training"] > 0, -row["srcc"]["value"] if row["srcc"] else math.inf))
     _compare_with_best(rows, oriented, mos, weights)
     groups = {column: _groups(images, column, oriented, judged, seed, resamples) for column in data.group_columns}
     return {"part": data.part, "images": len(images), "rows": rows, "groups": groups}
@@ -158,13 +158,9 @@ def _oriented(one: ParticipantScores, images: Sequence[RatedImage]) -> np.ndarra
 def _compare_with_best(
     rows: Sequence[dict[str, Any]], oriented: Mapping[str, np.ndarray], mos: np.ndarray, weights: np.ndarray
 ) -> None:
-    """Add ``is_best`` and ``p_against_best`` to rows sorted by SRCC.
-
-    What was trained on some of the images is the best only where there is nothing else.
-    """
+    """Add ``is_best`` and ``p_against_best`` to rows, of which the first with a SRCC is the best."""
     defined = [row["name"] for row in rows if row["srcc"]]
-    fair = [row["name"] for row in rows if row["srcc"] and not row["seen_in_training"]]
-    best = next(iter(fair or defined), None)
+    best = next(iter(defined), None)
     p_values = p_against_best({name: oriented[name] for name in defined}, mos, best, weights) if best else {}
     for row in rows:
         row["is_best"] = row["name"] == best

@@ -53,12 +53,17 @@ def _title_row(table: Table, strips: Strips) -> Markup:
     cells = [_sorter("Metric", 0, "ascending")]
     for i, column in enumerate(table.columns):
         first = "descending" if column.high_first else "ascending"
-        sorted_now = first if i == 0 else None  # tables come sorted by their first figure
+        sorted_now = first if i == 0 and _is_sorted(table) else None
         cells.append(_sorter(column.title, len(cells), first, column.meaning, _start(table, i), sorted_now))
         if _has_strip(column, strips):
             scale = element("span", "SRCC from 0 to 1", class_="aloud")
             cells.append(element("th", scale, scope="col", class_="strip-cell"))
     return element("tr", *cells)
+
+
+def _is_sorted(table: Table) -> bool:
+    """Whether rows come sorted by their first figure, as they do unless some were trained on the images."""
+    return not any(cell.unfair for cell in table.columns[0].cells.values())
 
 
 def _start(table: Table, i: int) -> str | None:
@@ -84,7 +89,8 @@ def _row(table: Table, name: str, strips: Strips) -> Markup:
 
 
 def _cell(cell: Cell, start: str | None) -> Markup:
-    classes = " ".join(word for word in (start, "best" if cell.best else None) if word)
+    marks = ("best" if cell.best else None, "unfair" if cell.unfair else None)
+    classes = " ".join(word for word in (start, *marks) if word)
     order = None if cell.order is None else repr(float(cell.order))
     note = element("small", cell.note) if cell.note else None
     return element("td", join(element("span", cell.text), note), class_=classes or None, data_order=order)

@@ -45,12 +45,16 @@ COSTS = ("images_per_second", "parameters", "peak_memory_bytes")
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, the small print under it, and the number it is sorted by (None goes last)."""
+    """What stands in a cell, the small print under it, and the number it is sorted by (None goes last).
+
+    ``unfair`` is the figure of a metric on images that it was trained on.
+    """
 
     text: str
     note: str = ""
     order: float | None = None
     best: bool = False
+    unfair: bool = False
 
 
 MISSING = Cell("-")
@@ -109,7 +113,7 @@ def statistic_cells(
     """Cells of one statistic by metric, the best marked, which none of ``unfair`` can be beside others."""
     fair = [f.value for name, f in found.items() if f and name not in unfair]
     best = (max if high else min)(fair or [f.value for f in found.values() if f], default=None)
-    return {n: Cell(f"{f.value:.4f}", f.interval, f.value, f.value == best) for n, f in found.items() if f}
+    return {n: Cell(f"{f.value:.4f}", f.interval, f.value, f.value == best, n in unfair) for n, f in found.items() if f}
 
 
 def _published(results: Results, split: str, key: str, ours: str, title: str, high: bool) -> Column:

@@ -97,7 +97,7 @@ def count(number: int, what: str) -> str:
 
 
 def rows(results: Results, split: str) -> dict[str, Mapping[str, Any]]:
-    """Rows of a split by metric, best SRCC first."""
+    """Rows of a split by metric, best SRCC first, those trained on its images last."""
     return {row["name"]: row for row in results["splits"][split]["rows"]}
 
 
@@ -144,9 +144,8 @@ def has_seen(row: Mapping[str, Any]) -> bool:
 
 
 def comparable(results: Results, split: str) -> list[str]:
-    """Metrics of a split whose scores could be mapped to the MOS scale, best first, those trained on it last."""
-    fitted = {name: row for name, row in rows(results, split).items() if row.get("logistic")}
-    return sorted(fitted, key=lambda name: has_seen(fitted[name]))
+    """Metrics of a split whose scores could be mapped to the MOS scale, in the order of its rows."""
+    return [name for name, row in rows(results, split).items() if row.get("logistic")]
 
 
 def choose_pair(results: Results, split: str, baseline: str | None) -> tuple[str, str] | None:
