@@ -22,6 +22,7 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     count,
     failures,
     figure,
+    has_seen,
     label,
     names_of,
     participants,
@@ -167,10 +168,13 @@ def _subset_of_split(results: Results, split: str, positions: np.ndarray, baseli
 
 def _subset_table(results: Results, split: str, parts: Mapping[str, Predictions]) -> Table:
     found = {n: measure(shown, results["seed"], results["resamples"]) for n, shown in parts.items()}
-    whole = {name: figure(row, "srcc") for name, row in rows(results, split).items()}
-    columns = [Column("SRCC", statistic_cells(whole), "All images")]
+    given = rows(results, split)
+    unfair = [name for name, row in given.items() if has_seen(row)]
+    whole = statistic_cells({name: figure(row, "srcc") for name, row in given.items()}, unfair=unfair)
+    columns = [Column("SRCC", whole, "All images")]
     for key, title, high in FITTED:
-        columns.append(Column(title, statistic_cells({n: f[key] for n, f in found.items()}, high), "Subset", high))
+        cells = statistic_cells({name: measured[key] for name, measured in found.items()}, high, unfair)
+        columns.append(Column(title, cells, "Subset", high))
     return Table(list(parts), {n: count(len(shown), "image") for n, shown in parts.items()}, columns)
 
 
