@@ -52,6 +52,7 @@ OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
             "MAAGIQA": "maagiqa_pyiqa.archs.maagiqa_arch",
             "TimmRegressor": "maagiqa_pyiqa.archs.timm_regressor_arch",
             "OneAlign": "maagiqa_pyiqa.archs.one_align_arch",
+            "TrainableMUSIQ": "maagiqa_pyiqa.archs.trainable_musiq_arch",
         },
         "DATASET_REGISTRY": {
             "SemanticFeatureDataset": "maagiqa_pyiqa.data.semantic_feature_dataset",

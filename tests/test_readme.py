@@ -73,8 +73,12 @@ def test_make_targets_exist(line):
 
 @pytest.mark.parametrize("line", commands("python"))
 def test_scripts_exist_and_explain_themselves(line):
-    done = subprocess.run([sys.executable, shlex.split(line)[1], "--help"], capture_output=True, text=True, cwd=ROOT)
+    words = shlex.split(line)
+    program = words[1:3] if words[1] == "-m" else words[1:2]
+    done = subprocess.run([sys.executable, *program, "--help"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+    options = [word for word in words[1:] if word.startswith("--")]
+    assert [option for option in options if option not in done.stdout] == []
 
 
 @pytest.mark.parametrize("verb", VERBS)

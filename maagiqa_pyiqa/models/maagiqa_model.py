@@ -166,9 +166,10 @@ class MAAGIQAModel(GeneralIQAModel):
 
     def net_forward(self, net: torch.nn.Module) -> torch.Tensor:
         """Scores (N, 1) in float32."""
-        if self.semantic_features is None:
-            return net(self.img_input).float()  # a peer, or MAAGIQA with its own extractor
-        return net(self.img_input, self.semantic_features).float()
+        # without features: a peer, or MAAGIQA with its own extractor
+        features = () if self.semantic_features is None else (self.semantic_features,)
+        scores = net(self.img_input, *features)
+        return scores.float().reshape(len(self.img_input), 1)  # HyperNet in eval mode gives (N, 1, 1)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.train_options.autocast == "bf16")
