@@ -42,8 +42,7 @@ def fit_logistic(scores: np.ndarray, mos: np.ndarray) -> np.ndarray:
     Returns:
         Mapped scores (N,); all NaN where the fit does not converge, as for constant scores or fewer than 4 images.
     """
-    parameters = fit_logistic_parameters(scores, mos)
-    return np.full(len(scores), np.nan) if parameters is None else apply_logistic(scores, parameters)
+    return apply_logistic(scores, fit_logistic_parameters(scores, mos))
 
 
 def fit_logistic_parameters(scores: np.ndarray, mos: np.ndarray) -> tuple[float, ...] | None:
@@ -61,8 +60,10 @@ def fit_logistic_parameters(scores: np.ndarray, mos: np.ndarray) -> tuple[float,
     return tuple(map(float, parameters)) if found else None
 
 
-def apply_logistic(scores: np.ndarray, parameters: Sequence[float]) -> np.ndarray:
-    """Map scores (N,) by a fitted logistic."""
+def apply_logistic(scores: np.ndarray, parameters: Sequence[float] | None) -> np.ndarray:
+    """Map scores (N,) by a fitted logistic; all NaN where there is none, because the fit did not converge."""
+    if parameters is None:
+        return np.full(len(scores), np.nan)
     with np.errstate(over="ignore"):  # far below the middle exp is infinite and the value the bottom
         return _logistic(np.asarray(scores, float), *parameters)
 

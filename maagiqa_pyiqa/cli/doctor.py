@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import sys
-from importlib import metadata
 
 from maagiqa_pyiqa.cli.verbs import add_verb
 from maagiqa_pyiqa.files import write_whole
@@ -56,12 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _versions() -> dict[str, str]:
+    from maagiqa_pyiqa.leaderboard.environment import find_version
+
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
+    found |= {name: find_version(name) or "not installed" for name in PACKAGES}
     hook = "on" if "_maagiqa_pyiqa_startup" in sys.modules else "off"
     return found | {"start-up hook": hook}
 

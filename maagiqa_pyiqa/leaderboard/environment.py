@@ -21,7 +21,7 @@ def describe_environment() -> dict[str, Any]:
     """Packages, git commit (None outside a checkout), Python, machine, threads and CUDA devices."""
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": {name: version for name in PACKAGES if (version := find_version(name))},
         "git_commit": find_commit(),
         "python": platform.python_version(),
         "machine": ", ".join([platform.machine(), f"{os.cpu_count()} cores", _cpu_model(), *devices]),
@@ -29,7 +29,8 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str | None:
+def find_version(package: str) -> str | None:
+    """Version of an installed package, None where it is not."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

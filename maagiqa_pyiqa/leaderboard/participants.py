@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from maagiqa_pyiqa.leaderboard.training_data import OF_PUBLISHED_WEIGHTS, TrainingData, training_data_of_file
+from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data
 from maagiqa_pyiqa.options import parse_options
 from maagiqa_pyiqa.scoring import check_metric_names, is_lower_better
 
@@ -142,7 +142,7 @@ def parse_participant(word: str | Mapping[str, Any]) -> Participant:
             kind="metric",
             metric=word,
             lower_better=is_lower_better(word),
-            trained_on=OF_PUBLISHED_WEIGHTS.get(word),
+            trained_on=find_training_data(word, None),
         )
     metric, _, checkpoint = rest.partition("=")
     if not checkpoint or os.path.exists(rest):
@@ -160,7 +160,7 @@ def _of_checkpoint(spec: str, name: str, metric: str, checkpoint: str) -> Partic
         metric=metric,
         checkpoint=checkpoint,
         lower_better=is_lower_better(metric),
-        trained_on=training_data_of_file(checkpoint),
+        trained_on=find_training_data(metric, checkpoint),
     )
 
 
@@ -176,7 +176,7 @@ def _from_csv(spec: str, label: str, source: str) -> Participant:
         file=file,
         column=column.removeprefix("-"),
         lower_better=column.startswith("-"),
-        trained_on=training_data_of_file(file),
+        trained_on=find_training_data(None, file),
     )
 
 
@@ -205,8 +205,7 @@ def _training_data(options: ParticipantOptions) -> TrainingData | None:
     """What a mapping says of it, or what is known without."""
     if options.trained_on is not None:
         return parse_options(TrainingData, options.trained_on, f"participant '{options.name}': trained_on")
-    file = options.checkpoint or options.file
-    return training_data_of_file(file) if file else OF_PUBLISHED_WEIGHTS.get(options.metric or "")
+    return find_training_data(options.metric, options.checkpoint or options.file)
 
 
 def _require_file(spec: str, what: str, path: str) -> None:

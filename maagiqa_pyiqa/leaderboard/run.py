@@ -17,7 +17,7 @@ from maagiqa_pyiqa.leaderboard.participants import Participant, default_particip
 from maagiqa_pyiqa.leaderboard.results import build_results
 from maagiqa_pyiqa.leaderboard.run_metrics import ScoringOptions, score_participants
 from maagiqa_pyiqa.leaderboard.score_store import ScoreStore
-from maagiqa_pyiqa.options import nearest, parse_options
+from maagiqa_pyiqa.options import parse_options
 
 STORE = "scores.sqlite"
 RESULTS = "results.json"
@@ -115,9 +115,8 @@ def run_benchmark(options: BenchmarkOptions) -> dict[str, Any]:
 def _check_report_options(options: BenchmarkOptions, participants: list[Participant], data: BenchmarkData) -> None:
     """Find a wrong baseline or filter before hours of scoring."""
     from maagiqa_pyiqa.leaderboard.report.subset import parse_subset
+    from maagiqa_pyiqa.leaderboard.report.view import check_baseline
 
-    names = [participant.name for participant in participants]
-    if options.baseline is not None and options.baseline not in names:
-        raise ValueError(f"baseline '{options.baseline}' does not take part.{nearest(options.baseline, names)}")
+    check_baseline([participant.name for participant in participants], options.baseline)
     for text in options.where:
         parse_subset(text, {"images": [{"columns": image.columns} for image in data.images]})

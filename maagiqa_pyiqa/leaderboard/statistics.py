@@ -48,8 +48,7 @@ def judge(
     """
     scores, mos = np.asarray(scores, float), np.asarray(mos, float)
     parameters = fit_logistic_parameters(scores, mos)
-    mapped = np.full(len(scores), np.nan) if parameters is None else apply_logistic(scores, parameters)
-    return Judged(scores, mos, mapped), parameters
+    return Judged(scores, mos, apply_logistic(scores, parameters)), parameters
 
 
 # ----------------------------------------------------------------------------------------- figures of weighted images

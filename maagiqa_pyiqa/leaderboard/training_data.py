@@ -39,6 +39,11 @@ OF_PUBLISHED_WEIGHTS = MappingProxyType(
 )
 
 
+def find_training_data(metric: str | None, file: str | None) -> TrainingData | None:
+    """What is known of a metric with its published weights, or of a checkpoint or scores in a file."""
+    return training_data_of_file(file) if file else OF_PUBLISHED_WEIGHTS.get(metric or "")
+
+
 def training_data_of_file(file: str) -> TrainingData | None:
     """What an experiment was trained on.
 

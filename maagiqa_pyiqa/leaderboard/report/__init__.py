@@ -9,7 +9,7 @@ from maagiqa_pyiqa.files import write_whole
 from maagiqa_pyiqa.leaderboard.report.page import as_page
 from maagiqa_pyiqa.leaderboard.report.subset import parse_subset
 from maagiqa_pyiqa.leaderboard.report.tables import as_csv, as_markdown, as_tex
-from maagiqa_pyiqa.leaderboard.report.view import check_baseline
+from maagiqa_pyiqa.leaderboard.report.view import check_baseline, participants
 
 
 def write_report(
@@ -29,7 +29,7 @@ def write_report(
     Raises:
         ValueError: ``baseline`` is no metric of the results, or a filter cannot be read or names no column.
     """
-    check_baseline(results, baseline)
+    check_baseline(participants(results), baseline)
     subsets = [parse_subset(text, results) for text in where]
     write_whole(out / "table.md", as_markdown(results))
     write_whole(out / "table.csv", as_csv(results))

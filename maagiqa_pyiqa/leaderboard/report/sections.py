@@ -22,7 +22,6 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     count,
     failures,
     figure,
-    has_seen,
     label,
     names_of,
     participants,
@@ -30,6 +29,7 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     predictions,
     ranking,
     rows,
+    trained_here,
 )
 
 HARDEST = 0.25  # share of the images, those on which the baseline errs most
@@ -168,10 +168,9 @@ def _subset_of_split(results: Results, split: str, positions: np.ndarray, baseli
 
 def _subset_table(results: Results, split: str, parts: Mapping[str, Predictions]) -> Table:
     found = {n: measure(shown, results["seed"], results["resamples"]) for n, shown in parts.items()}
-    given = rows(results, split)
-    unfair = [name for name, row in given.items() if has_seen(row)]
-    whole = statistic_cells({name: figure(row, "srcc") for name, row in given.items()}, unfair=unfair)
-    columns = [Column("SRCC", whole, "All images")]
+    unfair = trained_here(results, split)
+    whole = {name: figure(row, "srcc") for name, row in rows(results, split).items()}
+    columns = [Column("SRCC", statistic_cells(whole, unfair=unfair), "All images")]
     for key, title, high in FITTED:
         cells = statistic_cells({name: measured[key] for name, measured in found.items()}, high, unfair)
         columns.append(Column(title, cells, "Subset", high))

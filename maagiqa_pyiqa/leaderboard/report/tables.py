@@ -16,11 +16,11 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     described,
     failures,
     figure,
-    has_seen,
     label,
     participants,
     ranking,
     rows,
+    trained_here,
 )
 
 # key, title, whether higher is better; PLCC and RMSE after the fit, as the paper's code has them
@@ -101,9 +101,8 @@ def raw_figures(results: Results) -> Table:
 
 
 def _statistic(results: Results, split: str, key: str, title: str, high: bool) -> Column:
-    given = rows(results, split)
-    unfair = [name for name, row in given.items() if has_seen(row)]
-    cells = statistic_cells({name: figure(row, key) for name, row in given.items()}, high, unfair)
+    found = {name: figure(row, key) for name, row in rows(results, split).items()}
+    cells = statistic_cells(found, high, trained_here(results, split))
     return Column(title, cells, label(split), high, MEANING[title])
 
 
@@ -158,9 +157,9 @@ def _notes(results: Results) -> dict[str, str]:
         if participant.get("failed_images"):
             said.append(f"{count(len(participant['failed_images']), 'image')} without score")
         said += [
-            f"trained on {row['seen_in_training']} {'' if split == 'all' else f'{split} '}images"
+            f"trained on {seen} {'' if split == 'all' else f'{split} '}images"
             for split in results["splits"]
-            if has_seen(row := rows(results, split).get(name, {}))
+            if (seen := trained_here(results, split).get(name))
         ]
         notes[name] = ", ".join(said)
     return notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +55,6 @@ class Predictions:
 
     def on_mos_scale(self, scores: np.ndarray) -> np.ndarray:
         """Map raw scores by the fitted logistic; NaN where the fit did not converge."""
-        if self.logistic is None:
-            return np.full(len(scores), np.nan)
         return apply_logistic(-scores if self.lower_better else scores, self.logistic)
 
     @property
@@ -138,9 +136,10 @@ def predictions(results: Results, split: str, name: str) -> Predictions:
     )
 
 
-def has_seen(row: Mapping[str, Any]) -> bool:
-    """Whether a row's metric was trained on images of the very split it is judged on."""
-    return bool(row.get("seen_in_training"))
+def trained_here(results: Results, split: str) -> dict[str, int]:
+    """Metrics trained on images of the very split they are judged on, and on how many."""
+    counts = {name: row.get("seen_in_training") for name, row in rows(results, split).items()}
+    return {name: seen for name, seen in counts.items() if seen}
 
 
 def comparable(results: Results, split: str) -> list[str]:
@@ -161,9 +160,8 @@ def choose_pair(results: Results, split: str, baseline: str | None) -> tuple[str
     return chosen, next(name for name in names if name != chosen)
 
 
-def check_baseline(results: Results, baseline: str | None) -> None:
-    """Raise ValueError for a baseline nobody asked to be scored; the message names the nearest."""
-    known = participants(results)
+def check_baseline(known: Collection[str], baseline: str | None) -> None:
+    """Raise ValueError for a baseline that is none of the metrics asked for; the message names the nearest."""
     if baseline is not None and baseline not in known:
         raise ValueError(
             f"no metric '{baseline}' to be the baseline.{nearest(baseline, known)} All: {', '.join(known)}"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from maagiqa_pyiqa.leaderboard.report.view import Predictions, Results, count, described, figure, has_seen, label, rows
+from maagiqa_pyiqa.leaderboard.report.view import (
+    Predictions,
+    Results,
+    count,
+    described,
+    figure,
+    label,
+    rows,
+    trained_here,
+)
 
 CHANCE = 0.05  # p above which a metric cannot be told from the best
 
@@ -66,7 +75,7 @@ def finding(results: Results, split: str) -> str:
     best = next((name for name, row in given.items() if row.get("is_best")), next(iter(found)))
     srcc = found[best]
     text = f"On {described(results, split)} {best} agrees best with people: SRCC {srcc.value:.3f} {srcc.interval}."
-    seen = [name for name in found if name != best and has_seen(given[name])]
+    seen = [name for name in trained_here(results, split) if name in found and name != best]
     level = [n for n in found if n not in (best, *seen) and (given[n].get("p_against_best") or 0) >= CHANCE]
     text += f" Not told apart from it (p at least {CHANCE}): {', '.join(level)}." if level else ""
     return text + (f" Out of the contest, trained on some of these images: {', '.join(seen)}." if seen else "")
