@@ -118,7 +118,7 @@ def report(folder: Path, test: Mapping[str, Any], names: Mapping[str, str]) -> N
         "dataset": DATASET_TYPES[base["type"]],
         "root": str(Path(base["meta_info_file"]).parent),
         "split": split,
-        "part": base.get("part") or "test",
+        "part": test.get("part") or base.get("part") or "test",
         "metrics": [{"name": label, "file": str(file), "column": "score"} for label, file in scores.items()],
         "out": str(folder / "report"),
     }

@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas
@@ -18,6 +19,7 @@ from maagiqa_pyiqa.cache.manifest import CacheMismatchError
 from maagiqa_pyiqa.cache.part import Entry
 from maagiqa_pyiqa.data.semantic_feature_dataset import SemanticFeatureDataset
 from maagiqa_pyiqa.images import decode
+from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel
 
 N = 12
 
@@ -189,3 +191,13 @@ def test_the_papers_option_files_read_their_features_from_a_cache(name, request)
     for section in (*option["datasets"].values(), option["test"]):
         assert section["type"] == "SemanticFeatureDataset"
         assert section["cache"].startswith("../features/")
+
+
+@pytest.mark.parametrize(
+    ("own", "base", "count"), [(None, None, 3), (None, "val", 1), ("val", None, 1), ("val", "test", 1)]
+)
+def test_the_final_test_is_on_the_part_that_is_named_or_else_on_test(folder, own, base, count):
+    section = options(folder, phase="val", **({"part": own} if own else {}))
+    section["base"] |= {"part": base} if base else {}
+    loader = MAAGIQAModel._build_test_loader(SimpleNamespace(opt={"test": section}))
+    assert len(loader.dataset) == count

@@ -25,9 +25,10 @@ from maagiqa_pyiqa.options import parse_options, require_choice
 class SemanticFeatureOptions(LoaderOptions):
     """A dataset section of an option YAML with ``type: SemanticFeatureDataset``.
 
-    ``cache`` is a directory or URL, ``base`` the section of the dataset it wraps, without name, phase and part, which
-    are this section's. ``fingerprint``, or its beginning, is what ``maagiqa cache info`` shows for the features that
-    are expected; without it any are taken. ``prompts`` are those of the cache to hand over; all by default.
+    ``cache`` is a directory or URL, ``base`` the section of the dataset it wraps, without name and phase, which are
+    this section's; so is ``part`` where it is given. ``fingerprint``, or its beginning, is what ``maagiqa cache info``
+    shows for the features that are expected; without it any are taken. ``prompts`` are those of the cache to hand
+    over; all by default.
     """
 
     cache: str

@@ -122,7 +122,9 @@ class MAAGIQAModel(GeneralIQAModel):
     def _build_test_loader(self) -> Any:
         if not self.opt.get("test"):
             return None
-        section = {"phase": "val", "part": "test", **self.opt["test"]}
+        section = {"phase": "val", **self.opt["test"]}
+        if "part" not in section.get("base", {}):  # what a wrapped dataset names holds
+            section.setdefault("part", "test")
         return build_dataloader(build_dataset(section), section)
 
     def _check_rates(self) -> None:
