@@ -22,7 +22,7 @@ from tqdm import tqdm
 from benchmarks.training_runs import load_recipe, report, summary, train, trained_on, with_features, with_root
 from maagiqa_pyiqa.cache.feature_cache import FeatureCache
 from maagiqa_pyiqa.cli.main import main as maagiqa
-from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.support.files import write_whole
 
 RECIPES = MappingProxyType({"official": "maagiqa_3k", "lite": "ablation_lite_3k"})
 SEMANTICS = MappingProxyType({"official": "mplug-owl2", "lite": "visual"})

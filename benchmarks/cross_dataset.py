@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from benchmarks.training_runs import load_recipe, report, summary, train, trained_on, with_root
 from maagiqa_pyiqa.data.splits import PARTS
-from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.support.files import write_whole
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -18,8 +18,8 @@ import skimage
 from PIL import Image, ImageDraw, ImageFilter
 
 from maagiqa_pyiqa.cli.score import as_csv, as_table, sort_best_first
-from maagiqa_pyiqa.files import write_whole
-from maagiqa_pyiqa.scoring import ImageScores, create_metrics, score_images
+from maagiqa_pyiqa.metrics.scoring import ImageScores, create_metrics, score_images
+from maagiqa_pyiqa.support.files import write_whole
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
 PATCHES = 8  # a side, for the shuffle

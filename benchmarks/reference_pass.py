@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from maagiqa_pyiqa.semantics.batches import as_pil
-from maagiqa_pyiqa.semantics.llama_tokens import PromptTokens
-from maagiqa_pyiqa.semantics.mplug_owl2 import IMAGE, TEXT, MplugOwl2, make_runs
-from maagiqa_pyiqa.semantics.mplug_owl2_extractor import MplugOwl2Extractor
+from maagiqa_pyiqa.semantics.batched_extractor import as_pil
+from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
+from maagiqa_pyiqa.semantics.mplug_owl2.network import IMAGE, TEXT, MplugOwl2, make_runs
+from maagiqa_pyiqa.semantics.mplug_owl2.tokens import PromptTokens
 
 
 def full_pass(net: MplugOwl2, pixels: torch.Tensor, prompt: PromptTokens) -> tuple[torch.Tensor, torch.Tensor]:

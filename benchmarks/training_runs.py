@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from maagiqa_pyiqa.cli.benchmark import as_ranking
-from maagiqa_pyiqa.files import write_whole
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, run_benchmark
 from maagiqa_pyiqa.leaderboard.training_data import DATASET_TYPES
+from maagiqa_pyiqa.support.files import write_whole
 
 OPTIONS = Path(__file__).parent.parent / "options"
 FIGURES = ("srcc", "plcc", "krcc", "rmse")

@@ -63,7 +63,7 @@ OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
         },
         "MODEL_REGISTRY": {"MAAGIQAModel": "maagiqa_pyiqa.models.maagiqa_model"},
         "METRIC_REGISTRY": {
-            name: "maagiqa_pyiqa.evaluation"
+            name: "maagiqa_pyiqa.agreement.statistics"
             for name in ("calculate_srcc_plcc", "calculate_plcc_fitted", "calculate_rmse_fitted")
         },
     }

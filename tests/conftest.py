@@ -7,11 +7,11 @@ from types import MappingProxyType
 import pytest
 import torch
 from hypothesis import settings
-from mplug_owl2_models import random_picture, write_model
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+from tests.helpers.mplug_owl2_models import random_picture, write_model
 
 # a busy machine is no failure
 settings.register_profile("patient", deadline=None)

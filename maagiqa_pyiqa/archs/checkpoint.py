@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from maagiqa_pyiqa.files import written_whole
-from maagiqa_pyiqa.reachability import require_reachable
+from maagiqa_pyiqa.support.files import written_whole
+from maagiqa_pyiqa.support.reachability import require_reachable
 
 StateDict = Mapping[str, torch.Tensor]
 

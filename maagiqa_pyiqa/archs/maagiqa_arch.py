@@ -20,9 +20,9 @@ from torch import nn
 
 from maagiqa_pyiqa.archs.checkpoint import fetch_official, load_backbone_weights, load_checkpoint, packaged_weights
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
-from maagiqa_pyiqa.archs.preprocess import INTERPOLATIONS, check_images, squash
 from maagiqa_pyiqa.archs.quality_branch import QualityBranch
-from maagiqa_pyiqa.options import parse_options, require_choice
+from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
+from maagiqa_pyiqa.support.options import parse_options, require_choice
 
 # `official` is what produced the published numbers, `paper` what the text describes, `lite` the embedded default.
 PRESETS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from maagiqa_pyiqa.archs.preprocess import check_images
-from maagiqa_pyiqa.options import require_choice
+from maagiqa_pyiqa.images.tensors import check_images
+from maagiqa_pyiqa.support.options import require_choice
 
 if TYPE_CHECKING:
-    from maagiqa_pyiqa.semantics.level_scorer import LevelScorer
+    from maagiqa_pyiqa.semantics.mplug_owl2.level_scorer import LevelScorer
 
 TASKS = ("quality", "aesthetic")
 
@@ -47,7 +47,7 @@ class OneAlign(nn.Module):
         super().__init__()
         from maagiqa_pyiqa.semantics.extractor import DTYPES
         from maagiqa_pyiqa.semantics.loading import resolve_model
-        from maagiqa_pyiqa.semantics.quantization import QUANTIZATIONS
+        from maagiqa_pyiqa.semantics.mplug_owl2.quantization import QUANTIZATIONS
 
         require_choice("one-align", "task", task, TASKS)
         require_choice("one-align", "dtype", dtype, DTYPES)
@@ -73,7 +73,7 @@ class OneAlign(nn.Module):
         return self._scorer_on(x.device).score(check_images(x), task).to(x.device)
 
     def _scorer_on(self, device: torch.device) -> LevelScorer:
-        from maagiqa_pyiqa.semantics.level_scorer import LevelScorer
+        from maagiqa_pyiqa.semantics.mplug_owl2.level_scorer import LevelScorer
 
         with self._lock:
             if self._scorer is None:

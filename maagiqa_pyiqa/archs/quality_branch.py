@@ -17,7 +17,7 @@ from pyiqa.archs.maniqa_arch import TABlock
 from pyiqa.archs.maniqa_swin import SwinTransformer
 from torch import nn
 
-from maagiqa_pyiqa.options import nearest
+from maagiqa_pyiqa.support.options import nearest
 
 
 class PatchQuality(NamedTuple):

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from maagiqa_pyiqa.archs.checkpoint import load_backbone_weights, load_checkpoint
-from maagiqa_pyiqa.archs.preprocess import INTERPOLATIONS, check_images, squash
-from maagiqa_pyiqa.options import require_choice
+from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
+from maagiqa_pyiqa.support.options import require_choice
 
 
 class TimmRegressor(nn.Module):

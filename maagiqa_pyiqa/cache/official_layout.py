@@ -13,9 +13,9 @@ from maagiqa_pyiqa.cache.feature_cache import FeatureCache
 from maagiqa_pyiqa.cache.keys import file_key, pixel_key
 from maagiqa_pyiqa.cache.manifest import Manifest
 from maagiqa_pyiqa.cache.part import TORCH_DTYPES, Entry
-from maagiqa_pyiqa.files import written_whole
-from maagiqa_pyiqa.image_sources import ImageSource
-from maagiqa_pyiqa.images import UnreadableImageError, decode
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.images.sources import ImageSource
+from maagiqa_pyiqa.support.files import written_whole
 
 PROMPTS = ("semantic_content", "coherence")
 BATCH = 1024

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 from maagiqa_pyiqa.cli.verbs import add_verb
-from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.support.files import write_whole
 
 EXAMPLES = """\
   maagiqa cache info features
@@ -91,7 +91,7 @@ def _compact(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.cache.official_layout import import_official
-    from maagiqa_pyiqa.image_sources import find_sources
+    from maagiqa_pyiqa.images.sources import find_sources
 
     cache = import_official(arguments.files, find_sources([arguments.images]), arguments.cache)
     print(f"{len(cache)} images in '{arguments.cache}'")

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from maagiqa_pyiqa.cli.verbs import add_verb, positive
-from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.support.files import write_whole
 
 EXAMPLES = """\
   maagiqa describe image.png
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask and print; 1 if an image could not be read."""
     import torch
 
-    from maagiqa_pyiqa.images import UnreadableImageError, find_images
+    from maagiqa_pyiqa.images.decoding import UnreadableImageError, find_images
     from maagiqa_pyiqa.semantics.extractor import create_extractor
     from maagiqa_pyiqa.semantics.prompts import QUESTIONS
 

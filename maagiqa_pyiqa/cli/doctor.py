@@ -11,7 +11,7 @@ import platform
 import sys
 
 from maagiqa_pyiqa.cli.verbs import add_verb
-from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.support.files import write_whole
 
 EXAMPLES = """\
   maagiqa doctor
@@ -34,7 +34,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything and print it; 1 if a metric cannot run here."""
-    from maagiqa_pyiqa.scoring import check_metric_names
+    from maagiqa_pyiqa.metrics.scoring import check_metric_names
 
     names = arguments.metric or list(METRICS)
     check_metric_names(names)
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _versions() -> dict[str, str]:
-    from maagiqa_pyiqa.leaderboard.environment import find_version
+    from maagiqa_pyiqa.support.environment import find_version
 
     found = {"python": platform.python_version()}
     found |= {name: find_version(name) or "not installed" for name in PACKAGES}
@@ -76,7 +76,7 @@ def _devices() -> dict[str, str]:
 
 
 def _hosts() -> dict[str, str]:
-    from maagiqa_pyiqa.reachability import WEIGHT_HOSTS, find_unreachable
+    from maagiqa_pyiqa.support.reachability import WEIGHT_HOSTS, find_unreachable
 
     unreachable = find_unreachable(WEIGHT_HOSTS)
     return {host: "out of reach" if host in unreachable else "reachable" for host in WEIGHT_HOSTS}
@@ -86,8 +86,8 @@ def _try_metric(name: str, online: bool) -> str:
     """Create a metric and score a small image without any network; say what it lacks."""
     import torch
 
-    from maagiqa_pyiqa.reachability import no_network
-    from maagiqa_pyiqa.scoring import create_metrics, short_reason
+    from maagiqa_pyiqa.metrics.scoring import create_metrics, short_reason
+    from maagiqa_pyiqa.support.reachability import no_network
 
     with no_network(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         metrics, failures = create_metrics([name], "cpu")

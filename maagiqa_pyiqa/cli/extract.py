@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from maagiqa_pyiqa.cli.verbs import add_verb, positive
-from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.support.files import write_whole
 
 if TYPE_CHECKING:
-    from maagiqa_pyiqa.extraction import Extraction, Summary
+    from maagiqa_pyiqa.extraction.run import Extraction, Summary
 
 EXAMPLES = """\
   maagiqa extract pictures/ --cache features --extractor mplug-owl2 --device cuda
@@ -54,7 +54,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Extract and report; 1 if an image failed, 130 if it was interrupted."""
-    from maagiqa_pyiqa.image_sources import find_sources, take_shard
+    from maagiqa_pyiqa.images.sources import find_sources, take_shard
 
     sources = take_shard(find_sources(arguments.inputs, arguments.column, arguments.root), arguments.shard)
     summary = _run_local(arguments, sources) if arguments.engine == "local" else _run_ray(arguments, sources)
@@ -81,7 +81,7 @@ def _run_local(arguments: argparse.Namespace, sources: list[Any]) -> Summary:
     from tqdm import tqdm
 
     from maagiqa_pyiqa.cache.feature_cache import FeatureCache
-    from maagiqa_pyiqa.extraction import Extraction
+    from maagiqa_pyiqa.extraction.run import Extraction
     from maagiqa_pyiqa.semantics.extractor import create_extractor
 
     extractor = create_extractor(**extractor_options(arguments))
@@ -99,7 +99,7 @@ def _run_local(arguments: argparse.Namespace, sources: list[Any]) -> Summary:
 
 
 def _run_ray(arguments: argparse.Namespace, sources: list[Any]) -> Summary:
-    from maagiqa_pyiqa.ray_engine import extract_with_ray
+    from maagiqa_pyiqa.extraction.on_ray import extract_with_ray
 
     return extract_with_ray(
         sources,

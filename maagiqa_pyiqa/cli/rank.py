@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
-from maagiqa_pyiqa.files import write_whole, written_whole
+from maagiqa_pyiqa.support.files import write_whole, written_whole
 
 if TYPE_CHECKING:
-    from maagiqa_pyiqa.scoring import ImageScores
+    from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 EXAMPLES = """\
   maagiqa rank generations/ --top 10
@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Score, rank, copy; 1 if an image could not be scored."""
     from tqdm import tqdm
 
-    from maagiqa_pyiqa.images import find_images
-    from maagiqa_pyiqa.scoring import check_metric_names, create_metrics, score_images
+    from maagiqa_pyiqa.images.decoding import find_images
+    from maagiqa_pyiqa.metrics.scoring import check_metric_names, create_metrics, score_images
 
     check_metric_names([arguments.metric])
     paths = find_images(arguments.inputs)

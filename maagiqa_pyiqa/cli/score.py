@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
-from maagiqa_pyiqa.files import write_whole, written_whole
+from maagiqa_pyiqa.support.files import write_whole, written_whole
 
 if TYPE_CHECKING:
-    from maagiqa_pyiqa.scoring import ImageScores
+    from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 EXAMPLES = """\
   maagiqa score pictures/
@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Score and report; 1 if anything could not be scored."""
     from tqdm import tqdm
 
-    from maagiqa_pyiqa.images import find_images
-    from maagiqa_pyiqa.scoring import check_metric_names
+    from maagiqa_pyiqa.images.decoding import find_images
+    from maagiqa_pyiqa.metrics.scoring import check_metric_names
 
     names = list(dict.fromkeys(arguments.metric or ["maagiqa-lite"]))
     check_metric_names(names)
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _start_local(
     arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]
 ) -> tuple[dict[str, str], Iterator[ImageScores]]:
-    from maagiqa_pyiqa.scoring import create_metrics, score_images
+    from maagiqa_pyiqa.metrics.scoring import create_metrics, score_images
 
     metrics, unavailable = create_metrics(names, arguments.device)
     return unavailable, score_images(paths, metrics, batch_size=arguments.batch_size, workers=arguments.workers)
@@ -79,7 +79,7 @@ def _start_ray(
 ) -> tuple[dict[str, str], Iterator[ImageScores]]:
     import torch
 
-    from maagiqa_pyiqa.ray_engine import score_with_ray
+    from maagiqa_pyiqa.extraction.on_ray import score_with_ray
 
     return score_with_ray(
         paths,
@@ -106,7 +106,7 @@ def _write(
 
 def sort_best_first(results: Sequence[ImageScores], metric: str) -> list[ImageScores]:
     """Order by one metric, best first whichever way it counts; images without a score last."""
-    from maagiqa_pyiqa.scoring import is_lower_better
+    from maagiqa_pyiqa.metrics.scoring import is_lower_better
 
     sign = 1 if is_lower_better(metric) else -1
     return sorted(results, key=lambda r: (sign * r.scores.get(metric, sign * math.inf), str(r.path)))
@@ -146,7 +146,7 @@ def write_parquet(path: str, results: Sequence[ImageScores], metrics: Sequence[s
     import pyarrow
     from pyarrow import parquet
 
-    from maagiqa_pyiqa.image_sources import is_url
+    from maagiqa_pyiqa.images.sources import is_url
 
     columns = {
         "image": pyarrow.array([str(result.path) for result in results], pyarrow.string()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from maagiqa_pyiqa.cli.verbs import add_verb
-from maagiqa_pyiqa.files import write_whole
+from maagiqa_pyiqa.support.files import write_whole
 
 EXAMPLES = """\
   maagiqa split data.csv --split official --csv official.csv

@@ -15,8 +15,8 @@ from pyiqa.data.transforms import PairedToTensor
 
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
 from maagiqa_pyiqa.data.transforms import build_transforms
-from maagiqa_pyiqa.images import UnreadableImageError, decode
-from maagiqa_pyiqa.options import nearest, parse_options, require_choice
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.support.options import nearest, parse_options, require_choice
 
 
 @dataclass(frozen=True, kw_only=True)

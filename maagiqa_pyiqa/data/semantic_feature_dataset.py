@@ -17,8 +17,8 @@ from maagiqa_pyiqa.cache.index import ABSENT
 from maagiqa_pyiqa.cache.keys import file_key, pixel_key
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError
 from maagiqa_pyiqa.data.agi_dataset import LoaderOptions
-from maagiqa_pyiqa.images import decode
-from maagiqa_pyiqa.options import parse_options, require_choice
+from maagiqa_pyiqa.images.decoding import decode
+from maagiqa_pyiqa.support.options import parse_options, require_choice
 
 
 @dataclass(frozen=True, kw_only=True)

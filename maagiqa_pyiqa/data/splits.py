@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from maagiqa_pyiqa.options import require_choice
+from maagiqa_pyiqa.support.options import require_choice
 
 PARTS = ("train", "val", "test")
 SPLITS = ("official", "prompt-disjoint", "all")

@@ -14,8 +14,8 @@ from PIL import Image
 from pyiqa.data.transforms import transform_mapping
 from torchvision.transforms.functional import to_tensor
 
-from maagiqa_pyiqa.archs.preprocess import INTERPOLATIONS, squash
-from maagiqa_pyiqa.options import reject_unknown, require_choice
+from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, squash
+from maagiqa_pyiqa.support.options import reject_unknown, require_choice
 
 Transform = Callable[[Any], Any]
 PYIQA_TRANSFORMS = (

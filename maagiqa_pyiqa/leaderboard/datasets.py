@@ -15,7 +15,7 @@ import pandas
 
 from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset, read_table
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
-from maagiqa_pyiqa.options import nearest, require_choice
+from maagiqa_pyiqa.support.options import nearest, require_choice
 
 FEWEST = 5  # images for a correlation to mean anything
 MOS_RANGE = (0.0, 5.0)  # of the public datasets

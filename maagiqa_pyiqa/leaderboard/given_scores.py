@@ -8,7 +8,7 @@ from pathlib import PurePath
 import pandas
 
 from maagiqa_pyiqa.data.agi_dataset import list_problems, read_table
-from maagiqa_pyiqa.image_sources import CSV_COLUMNS
+from maagiqa_pyiqa.images.sources import CSV_COLUMNS
 
 
 def read_scores(file: str, column: str, names: Sequence[str]) -> dict[str, float]:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import torch
 
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data
-from maagiqa_pyiqa.options import parse_options
-from maagiqa_pyiqa.scoring import check_metric_names, is_lower_better
+from maagiqa_pyiqa.metrics.scoring import check_metric_names, is_lower_better
+from maagiqa_pyiqa.support.options import parse_options
 
 DEFAULT_METRICS = (
     "maagiqa", "maagiqa-lite", "brisque", "niqe", "ilniqe", "piqe", "hyperiqa", "maniqa", "dbcnn", "musiq", "clipiqa",

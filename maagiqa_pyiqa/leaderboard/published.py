@@ -9,17 +9,13 @@ import yaml
 
 from maagiqa_pyiqa.leaderboard.participants import Participant
 
-PLACES = (  # in a wheel, and in a checkout
-    Path(__file__).parent / "published.yml",
-    Path(__file__).parents[2] / "benchmarks" / "published.yml",
-)
+TABLES = Path(__file__).with_name("published.yml")
 STATISTICS = ("srcc", "plcc", "krcc", "rmse")
 
 
-def load_published(path: Path | None = None) -> list[dict[str, Any]]:
-    """Read the tables; none where there is no such file."""
-    found = path or next((place for place in PLACES if place.is_file()), None)
-    return list(yaml.safe_load(found.read_text(encoding="utf-8"))) if found else []
+def load_published(path: Path = TABLES) -> list[dict[str, Any]]:
+    """Read tables, by default the package's."""
+    return list(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def find_published(

@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from maagiqa_pyiqa.agreement.bootstrap import Estimate, Judged, draw_resamples, estimate, judge, p_against_best
 from maagiqa_pyiqa.leaderboard.datasets import FEWEST, BenchmarkData, RatedImage
-from maagiqa_pyiqa.leaderboard.environment import describe_environment
-from maagiqa_pyiqa.leaderboard.metric_identity import code_version, readable
 from maagiqa_pyiqa.leaderboard.published import find_published, load_published
 from maagiqa_pyiqa.leaderboard.run_metrics import ParticipantScores
-from maagiqa_pyiqa.leaderboard.statistics import Estimate, Judged, draw_resamples, estimate, judge, p_against_best
+from maagiqa_pyiqa.metrics.identity import code_version, readable
+from maagiqa_pyiqa.support.environment import describe_environment
 
 SCHEMA = 1
 GROUP_STATISTICS = ("srcc", "plcc", "rmse_fitted")

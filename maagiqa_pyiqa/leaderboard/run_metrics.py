@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from maagiqa_pyiqa.leaderboard.datasets import FEWEST, RatedImage
 from maagiqa_pyiqa.leaderboard.given_scores import read_scores
-from maagiqa_pyiqa.leaderboard.metric_identity import MetricIdentity, count_parameters, identify
 from maagiqa_pyiqa.leaderboard.participants import Participant
-from maagiqa_pyiqa.leaderboard.peak_memory import PeakMemory
 from maagiqa_pyiqa.leaderboard.score_store import Cost, KeptScore, ScoreStore
-from maagiqa_pyiqa.leaderboard.unavailable import explain
-from maagiqa_pyiqa.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
-from maagiqa_pyiqa.scoring import ImageScores, score_images
+from maagiqa_pyiqa.metrics.availability import explain
+from maagiqa_pyiqa.metrics.identity import MetricIdentity, count_parameters, identify
+from maagiqa_pyiqa.metrics.peak_memory import PeakMemory
+from maagiqa_pyiqa.metrics.scoring import ImageScores, score_images
+from maagiqa_pyiqa.support.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
 
 FATAL = (OSError, ImportError, MemoryError)  # images are decoded by then, so no image's fault
 COMMIT_SECONDS = 1.0

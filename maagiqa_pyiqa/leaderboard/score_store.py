@@ -18,7 +18,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from maagiqa_pyiqa.cache.keys import pixel_key
-from maagiqa_pyiqa.images import UnreadableImageError, decode
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 
 FORMAT = 1
 BUSY_SECONDS = 60.0  # how long a commit waits for another process

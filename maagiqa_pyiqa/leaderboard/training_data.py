@@ -16,7 +16,7 @@ from typing import Any
 from maagiqa_pyiqa.data.splits import SPLITS
 from maagiqa_pyiqa.leaderboard.datasets import LAYOUTS
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
-from maagiqa_pyiqa.options import require_choice
+from maagiqa_pyiqa.support.options import require_choice
 
 DATASET_TYPES = {"AGIQA3kDataset": "agiqa-3k", "AIGCQA20kDataset": "aigcqa-20k"}
 

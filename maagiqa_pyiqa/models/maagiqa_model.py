@@ -21,10 +21,10 @@ from pyiqa.models.general_iqa_model import GeneralIQAModel
 from pyiqa.utils import get_root_logger
 from pyiqa.utils.dist_util import master_only
 
-from maagiqa_pyiqa.evaluation import evaluate
-from maagiqa_pyiqa.files import write_whole, written_whole
+from maagiqa_pyiqa.agreement.statistics import evaluate
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
-from maagiqa_pyiqa.options import nearest, parse_options, reject_unknown, require_choice
+from maagiqa_pyiqa.support.files import write_whole, written_whole
+from maagiqa_pyiqa.support.options import nearest, parse_options, reject_unknown, require_choice
 
 SECTIONS = (
     "name", "model_type", "num_gpu", "manual_seed", "datasets", "test", "network", "path", "train", "val", "logger",

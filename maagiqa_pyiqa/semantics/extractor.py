@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import torch
 from PIL import Image
 
-from maagiqa_pyiqa.options import nearest, require_choice
+from maagiqa_pyiqa.support.options import nearest, require_choice
 
 Images: TypeAlias = "Iterable[str | Path | Image.Image | torch.Tensor] | torch.Tensor"
 TORCH_DTYPES: MappingProxyType[str, torch.dtype] = MappingProxyType(
@@ -121,7 +121,7 @@ def _visual(source: str, **options: Any) -> SemanticExtractor:
 
 
 def _mplug_owl2(source: str, **options: Any) -> SemanticExtractor:
-    from maagiqa_pyiqa.semantics.mplug_owl2_extractor import HUB_ID, MplugOwl2Extractor
+    from maagiqa_pyiqa.semantics.mplug_owl2.extractor import HUB_ID, MplugOwl2Extractor
 
     return MplugOwl2Extractor(source or HUB_ID, **options)
 
@@ -133,7 +133,7 @@ def _transformers(source: str, **options: Any) -> SemanticExtractor:
 
 
 def _cache(source: str, **options: Any) -> SemanticExtractor:
-    from maagiqa_pyiqa.cache.cached_extractor import CachedExtractor
+    from maagiqa_pyiqa.semantics.cached import CachedExtractor
 
     return CachedExtractor(source, **options)
 

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from maagiqa_pyiqa.reachability import hub_address, require_reachable
+from maagiqa_pyiqa.support.reachability import hub_address, require_reachable
 
 GROUP_BYTES = 64 * 2**20  # read at once; what is being copied is in memory twice
 FILES = ("*.json", "*.model", "*.safetensors", "*.bin", "*.jinja", "*.txt")  # of a hub repository, all we ever read

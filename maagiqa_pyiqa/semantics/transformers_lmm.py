@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from maagiqa_pyiqa.semantics.batches import BatchedExtractor, Result, as_pil
+from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, Result, as_pil
 from maagiqa_pyiqa.semantics.extractor import TORCH_DTYPES
 from maagiqa_pyiqa.semantics.loading import resolve_model, weights_digest
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS

@@ -20,8 +20,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.checkpoint import packaged_weights
-from maagiqa_pyiqa.archs.preprocess import check_images, squash
-from maagiqa_pyiqa.semantics.batches import BatchedExtractor, as_pil
+from maagiqa_pyiqa.images.tensors import check_images, squash
+from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
 from maagiqa_pyiqa.semantics.extractor import TORCH_DTYPES
 
 BACKBONE = "tf_efficientnet_lite2"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from maagiqa_pyiqa.files import write_whole
 from maagiqa_pyiqa.leaderboard.report.page import as_page
 from maagiqa_pyiqa.leaderboard.report.subset import parse_subset
 from maagiqa_pyiqa.leaderboard.report.tables import as_csv, as_markdown, as_tex
 from maagiqa_pyiqa.leaderboard.report.view import check_baseline, participants
+from maagiqa_pyiqa.support.files import write_whole
 
 
 def write_report(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from maagiqa_pyiqa.images import UnreadableImageError, decode
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.leaderboard.report.view import Predictions, Results
 
 SIDE = 192  # of a thumbnail

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from maagiqa_pyiqa.agreement.bootstrap import Judged, draw_resamples, estimate
 from maagiqa_pyiqa.leaderboard.datasets import FEWEST
 from maagiqa_pyiqa.leaderboard.report.view import Figure, Predictions, Results
-from maagiqa_pyiqa.leaderboard.statistics import Judged, draw_resamples, estimate
-from maagiqa_pyiqa.options import nearest
+from maagiqa_pyiqa.support.options import nearest
 
 MEASURED = ("srcc", "plcc_fitted", "krcc", "rmse_fitted")
 CONDITION = re.compile(r"\s*(?P<column>[^<>=!~]+?)\s*(?P<sign><=|>=|!=|==|=|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL)

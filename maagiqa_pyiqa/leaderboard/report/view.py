@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from maagiqa_pyiqa.evaluation import apply_logistic
-from maagiqa_pyiqa.options import nearest
+from maagiqa_pyiqa.agreement.statistics import apply_logistic
+from maagiqa_pyiqa.support.options import nearest
 
 Results = Mapping[str, Any]
 USUAL_BASELINE = "maniqa"  # the paper's

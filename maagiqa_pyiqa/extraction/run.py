@@ -1,0 +1,181 @@
+"""Semantic features of many images into a feature cache: what is there is skipped, what fails is noted."""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+
+from maagiqa_pyiqa.cache.feature_cache import Failure, FeatureCache
+from maagiqa_pyiqa.cache.index import ABSENT
+from maagiqa_pyiqa.cache.keys import file_key, pixel_key
+from maagiqa_pyiqa.cache.part import Entry
+from maagiqa_pyiqa.images.decoding import decode
+from maagiqa_pyiqa.images.sources import ImageSource
+
+REFRESH_SECONDS = 10.0  # how often to look what other processes have written
+
+
+@dataclass
+class Summary:
+    """What became of the images; ``failures`` are (name, reason)."""
+
+    extracted: int = 0
+    cached: int = 0
+    skipped_failures: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def done(self) -> int:
+        """How many images have been seen to."""
+        return self.extracted + self.cached + self.skipped_failures + len(self.failures)
+
+
+@dataclass
+class _Examined:
+    """An image that was read: its keys, and its pixels where they are still needed."""
+
+    source: ImageSource
+    file_key: bytes = b""
+    pixel_key: bytes = b""
+    image: Image.Image | None = None
+    error: Exception | None = None
+
+    def entry(self) -> Entry:
+        return Entry(self.pixel_key, self.file_key, self.source.name)
+
+
+class Extraction:
+    """One run of an extractor over images into a cache.
+
+    Args:
+        extractor: with the extractor protocol and a ``batch_size``.
+        cache: open for writing, of this extractor.
+        retry_failed: try images again that an earlier run could not extract.
+        workers: threads that read and decode.
+        on_progress: called with the Summary after each batch.
+    """
+
+    def __init__(
+        self,
+        extractor: Any,
+        cache: FeatureCache,
+        *,
+        retry_failed: bool = False,
+        workers: int = 4,
+        on_progress: Callable[[Summary], None] = lambda summary: None,
+    ) -> None:
+        self.extractor = extractor
+        self.cache = cache
+        self.summary = Summary()
+        self.stop = threading.Event()  # set it to end after the current batch
+        self._workers = workers
+        self._on_progress = on_progress
+        if retry_failed:
+            cache.forget_failures()
+        self._failed_before = {failure.file_key for failure in cache.failures()}
+        self._unwritten_failures: list[Failure] = []
+        self._under_way: set[bytes] = set()  # keys of pixels
+        self._refreshed = time.monotonic()
+
+    def run(self, sources: Iterable[ImageSource]) -> Summary:
+        """Extract, and write every batch as it is done.
+
+        Raises:
+            OSError: the cache could not be written; what was written before is kept.
+        """
+        waiting: collections.deque[_Examined] = collections.deque()
+        batch: list[tuple[_Examined, torch.Tensor | Exception]] = []
+        for _, result in self.extractor.stream(self._new_images(sources, waiting)):
+            batch.append((waiting.popleft(), result))
+            if len(batch) == self.extractor.batch_size:
+                self._commit(batch)
+                batch = []
+                if self.stop.is_set():
+                    break
+        self._commit(batch)
+        self.summary.interrupted = self.stop.is_set()
+        return self.summary
+
+    def _commit(self, batch: list[tuple[_Examined, torch.Tensor | Exception]]) -> None:
+        good = [(image, features) for image, features in batch if not isinstance(features, Exception)]
+        if good:
+            self.cache.append([image.entry() for image, _ in good], torch.stack([features for _, features in good]))
+        self.summary.extracted += len(good)
+        self._under_way.difference_update(image.pixel_key for image, _ in batch)
+        for image, features in batch:
+            if isinstance(features, Exception):
+                self._fail(image, features)
+        self.cache.record_failures(self._unwritten_failures)
+        self._unwritten_failures = []
+        self._on_progress(self.summary)
+        if time.monotonic() - self._refreshed > REFRESH_SECONDS:
+            self.cache.refresh()
+            self._refreshed = time.monotonic()
+
+    def _fail(self, image: _Examined, error: Exception) -> None:
+        self.summary.failures.append((image.source.name, str(error)))
+        self._unwritten_failures.append(Failure(image.source.name, image.file_key.hex(), str(error)))
+
+    def _new_images(
+        self, sources: Iterable[ImageSource], waiting: collections.deque[_Examined]
+    ) -> Iterator[Image.Image]:
+        """Images that have to be extracted; everything else is counted here."""
+        for examined in self._examined(sources):
+            if examined.error is not None:
+                self._fail(examined, examined.error)
+            elif examined.file_key.hex() in self._failed_before:
+                self.summary.skipped_failures += 1
+            elif examined.image is None or self._is_known(examined.pixel_key):
+                self.summary.cached += 1
+            else:
+                self._under_way.add(examined.pixel_key)
+                waiting.append(examined)
+                yield examined.image
+                continue
+            self._on_progress(self.summary)
+
+    def _is_known(self, key: bytes) -> bool:
+        return key in self._under_way or self.cache.find_pixels(key) != ABSENT
+
+    def _examined(self, sources: Iterable[ImageSource]) -> Iterator[_Examined]:
+        """Read sources in threads, a few ahead, in order."""
+        ahead: collections.deque[Future[_Examined]] = collections.deque()
+        with ThreadPoolExecutor(self._workers) as pool:
+            try:
+                for source in sources:
+                    if self.stop.is_set():
+                        return
+                    ahead.append(pool.submit(self._examine, source))
+                    if len(ahead) > 2 * self.extractor.batch_size:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _examine(self, source: ImageSource) -> _Examined:
+        """Read a file; decode it unless its features are there or it has failed before."""
+        found = _Examined(source)
+        try:
+            content = source.read()
+        except Exception as error:  # whatever the storage raises
+            found.error = error
+            return found
+        found.file_key = file_key(content)
+        if found.file_key.hex() in self._failed_before or self.cache.find_file(found.file_key) != ABSENT:
+            return found
+        try:
+            found.image = decode(content)
+            found.pixel_key = pixel_key(found.image)
+        except Exception as error:  # whatever Pillow's many decoders raise
+            found.error = error
+        return found

@@ -1,0 +1,152 @@
+"""Images from folders, globs, CSVs and WebDataset tars, as things that can be named, read and sent elsewhere."""
+
+from __future__ import annotations
+
+import glob
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from maagiqa_pyiqa.images.decoding import EXTENSIONS, find_images
+from maagiqa_pyiqa.support.options import nearest
+
+CSV_COLUMNS = ("name", "path", "image", "img_path", "file", "filename")  # looked for unless a column is named
+
+
+class ImageSource(NamedTuple):
+    """An image file, or a member of a tar file where ``size`` is not None."""
+
+    name: str
+    path: str
+    offset: int = 0
+    size: int | None = None
+
+    def read(self) -> bytes:
+        """Content of the file."""
+        if is_url(self.path):
+            filesystem, path = _filesystem(self.path)
+            end = None if self.size is None else self.offset + self.size
+            return bytes(filesystem.cat_file(path, start=self.offset, end=end))
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            return file.read(-1 if self.size is None else self.size)
+
+
+def is_url(path: str) -> bool:
+    """Whether it is for fsspec (``s3://``, ``gs://``, ``hf://`` ...) to read."""
+    return "://" in path
+
+
+def find_sources(
+    inputs: Sequence[str | Path], column: str | None = None, root: str | Path | None = None
+) -> list[ImageSource]:
+    """Find the images that inputs name, each once, in order.
+
+    Args:
+        inputs: image files, folders (searched recursively), globs, CSVs with a column of paths, uncompressed tars; all
+            but CSVs also as URLs, which a column of a CSV may hold too.
+        column: of CSVs; by default the first of CSV_COLUMNS that is there.
+        root: folder that a CSV's relative paths start from; by default the CSV's own.
+
+    Raises:
+        FileNotFoundError: an input, or an image that a CSV names, does not exist.
+        ValueError: a CSV without such a column, or a file that is no tar.
+    """
+    found: dict[str, ImageSource] = {}
+    for item in map(str, inputs):
+        for source in _sources_of(item, column, root):
+            found.setdefault(source.name, source)
+    return list(found.values())
+
+
+def _sources_of(item: str, column: str | None, root: str | Path | None) -> list[ImageSource]:
+    if is_url(item):
+        return _sources_at(item)
+    if glob.has_magic(item) and not Path(item).exists():
+        paths = sorted(glob.glob(item, recursive=True))
+        if not paths:
+            raise FileNotFoundError(f"no file matches '{item}'.")
+        return [source for path in paths for source in _sources_of(path, column, root)]
+    suffix = Path(item).suffix.lower()
+    if suffix == ".csv" and Path(item).is_file():
+        return _csv_rows(Path(item), column, Path(root) if root else Path(item).parent)
+    if suffix == ".tar" and Path(item).is_file():
+        return _tar_members(item)
+    return [ImageSource(str(path), str(path)) for path in find_images([item])]
+
+
+def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
+    import pandas
+
+    table = pandas.read_csv(path, dtype=str, keep_default_na=False)  # names such as 001 and NA
+    wanted = [column] if column else [name for name in CSV_COLUMNS if name in table.columns][:1]
+    if not wanted or wanted[0] not in table.columns:
+        hint = nearest(column, table.columns) if column else ""
+        raise ValueError(f"'{path}' has no column {column or ' or '.join(CSV_COLUMNS)}.{hint} Name one with --column.")
+    paths = [name if is_url(name) else str(root / name) for name in map(str, table[wanted[0]])]
+    absent = [path for path in paths if not is_url(path) and not Path(path).is_file()]
+    if absent:
+        raise FileNotFoundError(
+            f"'{path}': {len(absent)} of {len(paths)} images do not exist, first: {', '.join(absent[:3])}. "
+            "Name the folder they are in with --root."
+        )
+    return [ImageSource(path, path) for path in paths]
+
+
+def _sources_at(url: str) -> list[ImageSource]:
+    filesystem, path = _filesystem(url)
+    if glob.has_magic(path):
+        found = filesystem.glob(path)
+    else:
+        found = [path] if filesystem.isfile(path) else filesystem.find(path)
+    names = [filesystem.unstrip_protocol(path) for path in sorted(found)]
+    sources = [source for name in names for source in _sources_of_object(name)]
+    if not sources:
+        raise FileNotFoundError(f"'{url}' does not exist or holds no image ({', '.join(EXTENSIONS)}).")
+    return sources
+
+
+def _sources_of_object(url: str) -> list[ImageSource]:
+    suffix = Path(url).suffix.lower()
+    if suffix == ".tar":
+        return _tar_members(url)
+    return [ImageSource(url, url)] if suffix in EXTENSIONS else []
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    return fsspec.core.url_to_fs(url)
+
+
+def _open(path: str) -> Any:
+    if is_url(path):
+        filesystem, name = _filesystem(path)
+        return filesystem.open(name, "rb")
+    return open(path, "rb")
+
+
+def _tar_members(path: str) -> list[ImageSource]:
+    try:
+        # only uncompressed: members are read from where they lie
+        with _open(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            return [
+                ImageSource(f"{path}/{member.name}", path, member.offset_data, member.size)
+                for member in tar
+                if member.isfile() and Path(member.name).suffix.lower() in EXTENSIONS
+            ]
+    except tarfile.TarError as error:
+        raise ValueError(f"'{path}' cannot be read as an uncompressed tar: {error}") from error
+
+
+def take_shard(sources: Sequence[ImageSource], shard: str) -> list[ImageSource]:
+    """Every N-th source from the I-th on, for a shard written ``I/N``, I from 0.
+
+    Raises:
+        ValueError: not of that form.
+    """
+    index, _, count = shard.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise ValueError(f"a shard is written I/N with 0 <= I < N, such as 0/2 and 1/2; got '{shard}'.")
+    return list(sources[int(index) :: int(count)])

@@ -1,0 +1,163 @@
+"""What makes two runs of a metric the same: its name, options, weights, large model, and the versions of the code."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from maagiqa_pyiqa import __version__
+from maagiqa_pyiqa.leaderboard.participants import Participant
+from maagiqa_pyiqa.semantics.loading import resolve_model, weights_digest
+
+OWN_PACKAGE = "maagiqa_pyiqa"
+
+
+@dataclass(frozen=True)
+class MetricIdentity:
+    """``key`` is what scores are kept under: a hash of everything else here."""
+
+    key: str
+    options: Mapping[str, Any]
+    weights_sha256: str | None
+    large_model: str | None
+    version: str
+
+
+def identify(participant: Participant, metric: nn.Module) -> MetricIdentity:
+    """Tell a created metric from every other.
+
+    Args:
+        participant: what it was created from.
+        metric: as created, before it scored anything.
+
+    Raises:
+        ConnectionError, FileNotFoundError: the large model behind it is neither here nor within reach.
+    """
+    options = participant.network or _options_of(participant)
+    told = readable({name: value for name, value in options.items() if name != "pretrained_model_path"})
+    weights, large_model, version = digest_of_everything(metric), _large_model(options), code_version()
+    parts = [participant.metric, told, weights, large_model, version]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return MetricIdentity(key, told, weights, large_model, version)
+
+
+def code_version() -> str:
+    """Versions that scores depend on."""
+    return f"pyiqa {metadata.version('pyiqa')}, {OWN_PACKAGE} {__version__}"
+
+
+def _options_of(participant: Participant) -> dict[str, Any]:
+    from pyiqa.default_model_configs import DEFAULT_CONFIGS
+
+    return {**DEFAULT_CONFIGS[participant.metric]["metric_opts"], **participant.options}
+
+
+def readable(value: Any) -> Any:
+    """A value of an option as JSON can hold it; an object by its fingerprint where it has one."""
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): readable(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [readable(item) for item in value]
+    return str(getattr(value, "fingerprint", value))
+
+
+# ------------------------------------------------------------------------------------------------------ large models
+
+
+def _large_model(options: Mapping[str, Any]) -> str | None:
+    """Fingerprint of the model that is not part of the network, without loading it."""
+    if options.get("type") == "OneAlign":
+        from maagiqa_pyiqa.archs.one_align_arch import OneAlign
+
+        source = options.get("source", inspect.signature(OneAlign).parameters["source"].default)
+        return folder_fingerprint(resolve_model(str(source), "metric one-align with source=..."))
+    semantics = options.get("semantics")
+    if options.get("type") != "MAAGIQA" or semantics is None:
+        return None
+    return _semantics_fingerprint(semantics) if isinstance(semantics, str) else str(semantics.fingerprint)
+
+
+def _semantics_fingerprint(spec: str) -> str:
+    from maagiqa_pyiqa.semantics.extractor import create_extractor, require_spec
+
+    require_spec(spec)
+    name, _, source = spec.partition(":")
+    if name in ("visual", "cache"):  # cheap to make
+        return create_extractor(spec).fingerprint
+    from maagiqa_pyiqa.semantics.mplug_owl2.extractor import HUB_ID
+
+    return folder_fingerprint(resolve_model(source or HUB_ID, f"semantics='{spec}'"))
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Hash of the names, sizes and times of change of a model directory's files: gigabytes are not read for it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    states = [(str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------------------ weights
+
+
+def digest_of_everything(metric: nn.Module) -> str | None:
+    """SHA-256 of all weights, also those that pyiqa keeps out of the state dict; None where there are none."""
+    digest, size = hashlib.sha256(), 0
+    for part in _weights(net_of(metric), set()):
+        if isinstance(part, nn.Module):
+            size += sum(tensor.numel() for tensor in part.state_dict().values() if torch.is_tensor(tensor))
+            digest.update(weights_digest(part).encode())
+        else:
+            size += part.size
+            digest.update(f"{part.dtype} {part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest() if size else None
+
+
+def net_of(metric: nn.Module) -> nn.Module:
+    """The network within what ``create_metric`` gives, which adds a tensor of its own on some devices."""
+    net = getattr(metric, "net", metric)
+    return net if isinstance(net, nn.Module) else metric
+
+
+def count_parameters(metric: nn.Module) -> int:
+    """Parameters of a metric and of what it loaded beside itself, such as a large model."""
+    modules = [part for part in _weights(net_of(metric), set()) if isinstance(part, nn.Module)]
+    return sum({id(p): p.numel() for module in modules for p in module.parameters()}.values())
+
+
+def _weights(value: Any, seen: set[int]) -> Iterator[nn.Module | np.ndarray]:
+    """Modules and arrays in a value: pyiqa hides some in lists and plain attributes, we large models in objects."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, nn.Module):
+        yield value
+    elif torch.is_tensor(value):
+        yield value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        yield value
+    for content in _contents(value):
+        yield from _weights(content, seen)
+
+
+def _contents(value: Any) -> Iterable[Any]:
+    if isinstance(value, nn.Module):
+        known = ("_parameters", "_buffers", "_modules")
+        return [v for m in value.modules() for name, v in sorted(vars(m).items()) if name not in known]
+    if isinstance(value, (list, tuple)):
+        return value
+    if isinstance(value, dict):
+        return value.values()
+    return vars(value).values() if type(value).__module__.startswith(OWN_PACKAGE) and hasattr(value, "__dict__") else ()

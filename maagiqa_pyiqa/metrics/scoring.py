@@ -1,0 +1,205 @@
+"""Scores of many images by any of pyiqa's metrics: decoded in workers, batched by size, failures listed."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import pyiqa
+import torch
+from pyiqa.default_model_configs import DEFAULT_CONFIGS
+from torch.utils.data import DataLoader, Dataset
+
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, read_image
+from maagiqa_pyiqa.support.options import nearest
+
+Metrics = Mapping[str, torch.nn.Module]
+ONE_AT_A_TIME = frozenset({"qalign", "qalign_4bit", "qalign_8bit"})  # metrics that take no batch
+WAITING_BATCHES = 4  # how many batches' worth of odd-sized images may wait for company
+
+
+@dataclass
+class ImageScores:
+    """One image: its scores by metric, the reasons where there is none, and gate weights of metrics that have any."""
+
+    path: Path
+    scores: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    gates: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def error(self) -> str:
+        """All that went wrong, in one line; empty where nothing did."""
+        reasons = {reason: metric for metric, reason in self.errors.items()}
+        return "; ".join(f"{metric}: {reason}" if metric else reason for reason, metric in reasons.items())
+
+
+def check_metric_names(names: Sequence[str]) -> None:
+    """Raise ValueError for a name pyiqa does not have (nearest named) or a metric that needs a reference image."""
+    for name in names:
+        if name not in DEFAULT_CONFIGS:
+            raise ValueError(f"pyiqa has no metric '{name}'.{nearest(name, DEFAULT_CONFIGS)} All: pyiqa -ls")
+        if DEFAULT_CONFIGS[name].get("metric_mode") != "NR" or name in ("inception_score",):
+            raise ValueError(f"metric '{name}' does not score an image by itself; choose a no-reference metric.")
+
+
+def create_metrics(
+    names: Sequence[str], device: str | None = None
+) -> tuple[dict[str, torch.nn.Module], dict[str, str]]:
+    """Create metrics; one that cannot be created does not stop the others.
+
+    Args:
+        names: pyiqa metric names.
+        device: as in torch; by default CUDA where there is one.
+
+    Returns:
+        The metrics, and for those that failed the reason.
+    """
+    metrics, failures = {}, {}
+    for name in names:
+        try:
+            metrics[name] = pyiqa.create_metric(name, device=torch.device(device) if device else None)
+        except Exception as error:
+            failures[name] = short_reason(error)
+    return metrics, failures
+
+
+def short_reason(error: BaseException) -> str:
+    """First line of an error's message, or its type."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def is_lower_better(metric: str) -> bool:
+    """Whether pyiqa says that lower scores of this metric are better."""
+    return bool(DEFAULT_CONFIGS[metric].get("lower_better", False))
+
+
+class _Files(Dataset):
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | str]:
+        try:
+            return index, read_image(self.paths[index])
+        except UnreadableImageError as error:
+            return index, str(error)
+
+
+def score_images(
+    paths: Sequence[Path],
+    metrics: Metrics,
+    *,
+    batch_size: int = 8,
+    workers: int = 2,
+    fatal: tuple[type[Exception], ...] = (),
+) -> Iterator[ImageScores]:
+    """Score images as they become ready; the order is that of completion, not of ``paths``.
+
+    Args:
+        paths: image files.
+        metrics: created metrics by name.
+        batch_size: images of one size scored at once.
+        workers: processes that decode; 0 decodes here.
+        fatal: errors of a metric that are no image's fault; they are raised.
+
+    Yields:
+        One ImageScores for every path: unreadable images, failing batches (repeated one by one) and scores that
+        are not finite are entries with a reason, never an exception.
+    """
+    files = DataLoader(_Files(paths), batch_size=None, num_workers=min(workers, len(paths)))
+    for indices, images in _batches_of_one_size(files, batch_size):
+        if isinstance(images, str):
+            yield ImageScores(paths[indices[0]], errors={"": images})
+        else:
+            yield from _score_batch([paths[i] for i in indices], images, metrics, fatal)
+
+
+def _batches_of_one_size(files: DataLoader, batch_size: int) -> Iterator[tuple[list[int], torch.Tensor | str]]:
+    """Group decoded images by size; bounded, so a folder of all different sizes does not pile up in memory."""
+    waiting: dict[torch.Size, list[tuple[int, torch.Tensor]]] = {}
+
+    def release(size: torch.Size) -> tuple[list[int], torch.Tensor]:
+        indices, images = zip(*waiting.pop(size), strict=True)
+        return list(indices), torch.stack(images)
+
+    for index, image in files:
+        if isinstance(image, str):
+            yield [index], image
+            continue
+        waiting.setdefault(image.shape, []).append((index, image))
+        if len(waiting[image.shape]) == batch_size:
+            yield release(image.shape)
+        elif sum(map(len, waiting.values())) >= WAITING_BATCHES * batch_size:
+            yield release(max(waiting, key=lambda size: len(waiting[size])))
+    for size in list(waiting):
+        yield release(size)
+
+
+class _Outcome(NamedTuple):
+    """What a metric made of one image: a score or a reason, and gate weights if it has any."""
+
+    score: float | None
+    error: str = ""
+    gate: list[float] | None = None
+
+
+def _score_batch(
+    paths: Sequence[Path], images: torch.Tensor, metrics: Metrics, fatal: tuple[type[Exception], ...]
+) -> list[ImageScores]:
+    results = [ImageScores(path) for path in paths]
+    x = images.float() / 255
+    for name, metric in metrics.items():
+        for result, outcome in zip(results, _outcomes(name, metric, x, fatal), strict=True):
+            if outcome.score is None:
+                result.errors[name] = outcome.error
+                continue
+            result.scores[name] = outcome.score
+            if outcome.gate is not None:
+                result.gates[name] = outcome.gate
+    return results
+
+
+def _outcomes(
+    name: str, metric: torch.nn.Module, x: torch.Tensor, fatal: tuple[type[Exception], ...]
+) -> list[_Outcome]:
+    """Score a batch; where that fails, each image by itself, so that one cannot spoil the others."""
+    one_by_one = len(x) > 1 and name in ONE_AT_A_TIME
+    try:
+        if not one_by_one:
+            return _call(metric, x)
+    except fatal:
+        raise
+    except Exception as error:
+        if len(x) == 1:
+            return [_Outcome(None, short_reason(error))]
+    return [_outcomes(name, metric, image[None], fatal)[0] for image in x]
+
+
+@torch.no_grad()
+def _call(metric: torch.nn.Module, x: torch.Tensor) -> list[_Outcome]:
+    gates = [None] * len(x)
+    if _has_details(metric):
+        output = metric(x, return_details=True)
+        scores, gates = output.score, output.gate.detach().float().tolist()
+    else:
+        scores = metric(x)
+    values = scores.detach().float().reshape(-1).tolist()
+    if len(values) != len(x):
+        raise RuntimeError(f"{len(values)} scores for {len(x)} images")
+    return [
+        _Outcome(value, gate=gate) if math.isfinite(value) else _Outcome(None, f"the metric gave {value}")
+        for value, gate in zip(values, gates, strict=True)
+    ]
+
+
+def _has_details(metric: torch.nn.Module) -> bool:
+    """Whether the metric tells its gate weights when asked, as MAAGIQA does."""
+    return "return_details" in inspect.signature(getattr(metric, "net", metric).forward).parameters

@@ -1,0 +1,131 @@
+"""What extractors share: images prepared in threads while the model works, results in order, bounded memory."""
+
+from __future__ import annotations
+
+import abc
+import collections
+import functools
+import itertools
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torchvision.transforms.functional import to_pil_image
+
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.images.tensors import check_images
+from maagiqa_pyiqa.semantics.extractor import Images, fingerprint_of
+
+Result = tuple[int, "torch.Tensor | Exception"]
+# an opened PIL image is decoded when first used, which two threads must not do at once; one lock for few images
+_LOCKS = tuple(threading.Lock() for _ in range(61))
+
+
+class BatchedExtractor(abc.ABC):
+    """The extractor protocol on two methods: prepare one image, encode a batch of them.
+
+    Args:
+        batch_size: images encoded at once.
+        workers: threads that decode and prepare; Pillow and torch let go of the interpreter while they work.
+    """
+
+    prompts: Sequence[str]
+    feature_dim: int
+
+    def __init__(self, batch_size: int, workers: int = 4) -> None:
+        if batch_size < 1 or workers < 1:
+            raise ValueError(f"batch_size and workers must be at least 1, got {batch_size} and {workers}.")
+        self.batch_size = batch_size
+        self.workers = workers
+
+    @property
+    @abc.abstractmethod
+    def fingerprint_parts(self) -> Mapping[str, Any]:
+        """All that the numbers depend on, readable."""
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of ``fingerprint_parts``."""
+        return fingerprint_of(self.fingerprint_parts)
+
+    @abc.abstractmethod
+    def _prepare(self, image: Any) -> Any:
+        """Path, PIL image or tensor (3, H, W) to what a batch is made of; runs in a worker."""
+
+    @abc.abstractmethod
+    def _encode(self, batch: list[Any]) -> torch.Tensor:
+        """Prepared images to features (N, E, D), float32 on the CPU."""
+
+    def extract(self, images: Images) -> torch.Tensor:
+        """Return (N, E, D) float32 on the CPU; raise on the first image that cannot be read."""
+        rows = []
+        for _, row in self.stream(images):
+            if isinstance(row, Exception):
+                raise row
+            rows.append(row)
+        return torch.stack(rows) if rows else torch.empty(0, len(self.prompts), self.feature_dim)
+
+    def stream(self, images: Images) -> Iterator[Result]:
+        """Yield (index, (E, D) features or the error) for each image, in order, a few batches in memory at a time."""
+        prepared = self._prepared(images)
+        while batch := list(itertools.islice(prepared, self.batch_size)):
+            yield from self._features(batch)
+
+    def _prepared(self, images: Images) -> Iterator[tuple[int, Any]]:
+        waiting: collections.deque[Future] = collections.deque()
+        with ThreadPoolExecutor(self.workers) as pool:
+            try:
+                source = iter(images)
+                indices = itertools.count()
+                for image in itertools.islice(source, 2 * self.batch_size):
+                    waiting.append(pool.submit(self._try_prepare, image))
+                while waiting:
+                    ready = waiting.popleft().result()
+                    for image in itertools.islice(source, 1):
+                        waiting.append(pool.submit(self._try_prepare, image))
+                    yield next(indices), ready
+            finally:  # also when the caller stops listening
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    @torch.no_grad()
+    def _try_prepare(self, image: Any) -> Any:
+        try:
+            return self._prepare(image)
+        except (OSError, ValueError, TypeError, Image.DecompressionBombError) as error:
+            return error
+
+    @torch.no_grad()
+    def _features(self, batch: list[tuple[int, Any]]) -> list[Result]:
+        usable = [x for _, x in batch if not isinstance(x, Exception)]
+        features = iter(self._encode(usable) if usable else ())
+        return [(index, x if isinstance(x, Exception) else _finite(next(features))) for index, x in batch]
+
+
+def _finite(features: torch.Tensor) -> torch.Tensor | Exception:
+    if features.isfinite().all():
+        return features
+    return ValueError("the model gave features that are not finite for this image; try dtype 'bf16' or 'fp32'.")
+
+
+def as_pil(image: Any) -> Image.Image:
+    """Path, PIL image or float tensor (3, H, W) in [0, 1] to an 8-bit RGB PIL image.
+
+    Raises:
+        TypeError: something else.
+        ValueError: a file that is no image (names it), or a tensor of wrong shape or range.
+    """
+    if isinstance(image, (str, Path)):
+        try:
+            return decode(image)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"image '{image}' cannot be read: {error}") from error
+    if isinstance(image, Image.Image):
+        with _LOCKS[id(image) % len(_LOCKS)]:
+            return decode(image)
+    if torch.is_tensor(image):
+        return to_pil_image(check_images(image.detach().cpu().float().unsqueeze(0))[0].mul(255).round().byte())
+    raise TypeError(f"an image must be a path, a PIL image or a tensor (3, H, W), got {type(image).__name__}.")

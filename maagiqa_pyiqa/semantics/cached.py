@@ -1,0 +1,66 @@
+"""A feature cache in place of the model: ``semantics='cache:DIR'`` scores images whose features are there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+from maagiqa_pyiqa.cache.index import ABSENT
+from maagiqa_pyiqa.cache.keys import file_key, pixel_key
+from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
+
+
+class NotCachedError(LookupError, ValueError):
+    """An image whose features are not in the cache; the message names the command that extracts them."""
+
+
+class CachedExtractor(BatchedExtractor):
+    """Semantic extractor that looks features up by decoded pixels (of a file first by its bytes); loads no model.
+
+    Args:
+        location: directory or URL of the cache.
+        device: not used; features come as float32 on the CPU.
+        dtype: not used.
+        batch_size: images looked up at once.
+    """
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        device: torch.device | str | None = None,
+        dtype: str = "auto",
+        *,
+        batch_size: int | None = None,
+    ) -> None:
+        super().__init__(64 if batch_size is None else batch_size)
+        self.cache = FeatureCache.open(location)
+        self.prompts = self.cache.manifest.prompts
+        self.feature_dim = self.cache.manifest.feature_dim
+        self.fingerprint = self.cache.manifest.fingerprint
+
+    @property
+    def fingerprint_parts(self) -> Mapping[str, Any]:
+        """Those of the extractor that filled the cache."""
+        return self.cache.manifest.parts
+
+    def _prepare(self, image: Any) -> int:
+        row = ABSENT
+        if isinstance(image, (str, Path)) and Path(image).is_file():
+            row = self.cache.find_file(file_key(Path(image).read_bytes()))
+        if row == ABSENT:
+            row = self.cache.find_pixels(pixel_key(as_pil(image)))
+        if row == ABSENT:
+            what = f"image '{image}'" if isinstance(image, (str, Path)) else "an image (by its pixels)"
+            raise NotCachedError(
+                f"{what} is not in the feature cache '{self.cache.location}'; extract it first: "
+                f"maagiqa extract IMAGE --cache {self.cache.location}"
+            )
+        return row
+
+    def _encode(self, batch: list[int]) -> torch.Tensor:
+        return self.cache.get(batch)

@@ -1,0 +1,124 @@
+"""``maagiqa score`` and the scoring behind it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from maagiqa_pyiqa.cli.main import main
+from maagiqa_pyiqa.metrics import scoring
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six good images of two sizes, and two that cannot be read."""
+    generator = np.random.default_rng(0)
+    for index in range(6):
+        side = 64 if index % 2 else 96
+        small = Image.fromarray(generator.integers(0, 256, (2 + index, 2 + index, 3), dtype=np.uint8))
+        small.resize((side, side), Image.Resampling.BICUBIC).save(tmp_path / f"good{index}.png")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.jpg").write_text("no image")
+    return tmp_path
+
+
+def test_scores_all_and_lists_the_unreadable(folder, capsys):
+    table, report = folder / "out" / "scores.csv", folder / "out" / "scores.json"
+    code = main(
+        ["score", str(folder), "-m", "maagiqa-lite", "-m", "entropy", "--csv", str(table), "--json", str(report)]
+    )
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert out.splitlines()[0].split() == ["rank", "maagiqa-lite", "entropy", "image"]
+    assert "2 not scored" in err
+    assert "empty.png: empty file" in err
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    scores = [float(row["maagiqa-lite"]) for row in rows if row["maagiqa-lite"]]
+    assert len(rows) == 8
+    assert len(scores) == 6
+    assert scores == sorted(scores, reverse=True)
+    images = json.loads(report.read_text())["images"]
+    assert [image["image"] for image in images] == [row["image"] for row in rows]
+    assert sum(image["error"] is not None for image in images) == 2
+
+
+def test_exit_code_is_zero_when_everything_is_scored(folder):
+    assert main(["score", str(folder / "good0.png"), "--workers", "0", "-m", "entropy"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "maagiqa-lit"], "Did you mean 'maagiqa-lite'"),
+        (["-m", "psnr"], "does not score an image by itself"),
+        (["nowhere.png"], "'nowhere.png' does not exist"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_two(folder, capsys, arguments, message):
+    assert main(["score", str(folder), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_metric_that_cannot_be_made_does_not_stop_the_others(folder, capsys, monkeypatch):
+    create = scoring.pyiqa.create_metric
+
+    def broken(name, **options):
+        if name == "brisque":
+            raise ConnectionError("no network")
+        return create(name, **options)
+
+    monkeypatch.setattr(scoring.pyiqa, "create_metric", broken)
+    assert main(["score", str(folder / "good0.png"), "-m", "brisque", "-m", "entropy"]) == 1
+    out, err = capsys.readouterr()
+    assert "metric brisque cannot run here: no network" in err
+    assert "good0.png" in out
+
+
+class Fussy(torch.nn.Module):
+    """Scores the mean; fails on any batch with a dark image, gives NaN for a white one."""
+
+    def forward(self, x):
+        means = x.mean((1, 2, 3))
+        if means.min() < 0.1:
+            raise RuntimeError("too dark")
+        return torch.where(means > 0.99, torch.nan, means)[:, None]
+
+
+def save_flat(folder, levels):
+    for index, level in enumerate(levels):
+        Image.new("RGB", (16, 16), (level, level, level)).save(folder / f"{index}.png")
+    return sorted(folder.glob("*.png"))
+
+
+def test_one_bad_image_does_not_spoil_its_batch(tmp_path):
+    paths = save_flat(tmp_path, [100, 0, 255, 200])
+    results = {r.path.name: r for r in scoring.score_images(paths, {"fussy": Fussy()}, batch_size=4, workers=0)}
+    assert results["0.png"].scores["fussy"] == pytest.approx(100 / 255)
+    assert results["3.png"].scores["fussy"] == pytest.approx(200 / 255)
+    assert results["1.png"].error == "fussy: too dark"
+    assert "nan" in results["2.png"].error
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_scores_do_not_depend_on_batch_size_or_workers(tmp_path, batch_size, workers):
+    paths = save_flat(tmp_path, range(50, 250, 20))
+    results = list(scoring.score_images(paths, {"fussy": Fussy()}, batch_size=batch_size, workers=workers))
+    scores = {r.path: r.scores["fussy"] for r in results}
+    assert len(results) == len(paths)
+    assert [scores[path] for path in paths] == pytest.approx([level / 255 for level in range(50, 250, 20)])
+
+
+def test_a_folder_of_all_different_sizes_does_not_pile_up(tmp_path):
+    for side in range(8, 48):
+        Image.new("RGB", (side, side), "gray").save(tmp_path / f"{side}.png")
+    batches = scoring._batches_of_one_size(scoring._Files(sorted(tmp_path.glob("*.png"))), 2)
+    waiting = [index for indices, _ in batches for index in indices]
+    assert sorted(waiting) == list(range(40))
+    assert max(abs(position - index) for position, index in enumerate(waiting)) <= 2 * scoring.WAITING_BATCHES

@@ -1,0 +1,91 @@
+"""The other verbs, and what holds for all of them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from maagiqa_pyiqa.cli import doctor
+from maagiqa_pyiqa.cli.main import VERBS, main
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_examples(verb, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert "examples:" in out
+    assert f"maagiqa {verb}" in out
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from maagiqa_pyiqa.cli.main import build_parser as b; b(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_an_unknown_argument_is_wrong_usage(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["doctor", "--colour"])
+    assert stopped.value.code == 2
+
+
+def test_split_writes_the_official_split(agiqa3k, tmp_path, capsys):
+    table = str(agiqa3k / "data.csv")
+    assert main(["split", table, "--csv", str(tmp_path / "s.csv"), "--json", str(tmp_path / "s.json")]) == 0
+    assert "597 images, 597 share their prompt" in capsys.readouterr().out
+    split = json.loads((tmp_path / "s.json").read_text())
+    assert {part: len(rows) for part, rows in split.items()} == {"train": 2087, "val": 298, "test": 597}
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert lines[0].endswith(",part")
+    assert lines[1 + split["test"][0]].endswith(",test")
+
+
+def test_prompt_disjoint_split_shares_no_prompt(agiqa3k, capsys):
+    assert main(["split", str(agiqa3k / "data.csv"), "--split", "prompt-disjoint"]) == 0
+    assert capsys.readouterr().out.count(", 0 share") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "prompt-disjont"], "Did you mean 'prompt-disjoint'"),
+        (["--split", "prompt-disjoint", "--prompt-column", "promt"], "Did you mean 'prompt'"),
+    ],
+)
+def test_split_names_what_is_wrong(tmp_path, capsys, arguments, message):
+    table = tmp_path / "data.csv"
+    table.write_text("name,prompt\na.png,x\nb.png,y\n")
+    assert main(["split", str(table), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_train_without_its_option_file_says_so(capsys):
+    assert main(["train", "-opt", "none.yml"]) == 2
+    assert "option file 'none.yml' does not exist" in capsys.readouterr().err
+
+
+def test_doctor_tells_what_runs_and_what_is_missing(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("maagiqa_pyiqa.support.reachability.is_reachable", lambda *_: False)
+    monkeypatch.setattr("maagiqa_pyiqa.archs.checkpoint.weights_folder", lambda: tmp_path)
+    assert main(["doctor", "-m", "maagiqa-lite", "-m", "maagiqa", "--json", str(tmp_path / "d.json")]) == 1
+    out = capsys.readouterr().out
+    findings = json.loads((tmp_path / "d.json").read_text())
+    assert findings["metrics"]["maagiqa-lite"] == "runs"
+    assert f"put them into {tmp_path}" in findings["metrics"]["maagiqa"]
+    assert "start-up hook" in out
+    assert set(findings["hosts"].values()) == {"out of reach"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "online", "said"),
+    [
+        ("No module named 'icecream'", True, "pip install it"),
+        ("urlopen error", True, "fetched at first use"),
+        ("urlopen error", False, "no host answers"),
+        ("index out of range", True, "fails: index out of range"),
+    ],
+)
+def test_doctor_explains(reason, online, said):
+    assert said in doctor._explain(reason, online)
