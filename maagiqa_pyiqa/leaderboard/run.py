@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
+from maagiqa_pyiqa.leaderboard.compare import build_results
 from maagiqa_pyiqa.leaderboard.datasets import BenchmarkData, DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.participants import Participant, default_participants, parse_participants
-from maagiqa_pyiqa.leaderboard.results import build_results
 from maagiqa_pyiqa.leaderboard.run_metrics import ScoringOptions, score_participants
 from maagiqa_pyiqa.leaderboard.score_store import ScoreStore
 from maagiqa_pyiqa.support.files import write_whole

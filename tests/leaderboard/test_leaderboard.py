@@ -21,10 +21,10 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.leaderboard import participants, run_metrics
 from maagiqa_pyiqa.leaderboard import results as results_module
+from maagiqa_pyiqa.leaderboard.compare import _count_seen
 from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.participants import parse_participant, parse_participants
 from maagiqa_pyiqa.leaderboard.published import find_published, load_published
-from maagiqa_pyiqa.leaderboard.results import _count_seen
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, read_option_file, run_benchmark
 from maagiqa_pyiqa.metrics.identity import digest_of_everything, identify
 from tests.helpers import leaderboard_metrics
