@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 OWNER = "maagiqa_pyiqa"
 
@@ -68,7 +69,7 @@ OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
         },
     }
 )
-_done: set[str] = set()
+_done: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()  # paths by registry: a re-imported pyiqa has new ones
 _in_progress = False
 
 
@@ -106,13 +107,14 @@ def _register_metrics() -> None:
 
 
 def _register_object(registry: Any, name: str, path: str) -> None:
-    if path in _done:
+    done = _done.setdefault(registry, set())
+    if path in done:
         return
     try:
         registry.register_lazy(name, path)
     except AssertionError as error:
         raise _clash("object", name, registry.get(name).__module__) from error
-    _done.add(path)
+    done.add(path)
 
 
 def _clash(kind: str, name: str, other: str) -> RuntimeError:

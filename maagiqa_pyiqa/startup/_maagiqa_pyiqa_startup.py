@@ -10,7 +10,11 @@ import sys
 
 
 class AfterImport:
-    """Finder that steps aside at the first import of pyiqa, and calls ``action`` once that import is done."""
+    """Finder that finds nothing by itself and calls ``action`` whenever pyiqa has been imported.
+
+    It stays for the life of the process: ``importlib.util.find_spec('pyiqa')`` asks without importing, a first import
+    may fail, and pyiqa may be deleted from ``sys.modules`` and imported again.
+    """
 
     def __init__(self, action):  # noqa: ANN001, ANN204
         self.action = action
@@ -18,13 +22,19 @@ class AfterImport:
     def find_spec(self, name, path=None, target=None):  # noqa: ANN001 ANN202
         if name != "pyiqa":
             return None
-        sys.meta_path.remove(self)
-        from importlib.util import find_spec
-
-        spec = find_spec(name)
+        spec = self._spec_of_others(name, path, target)
         if spec is not None and spec.loader is not None:
             self._call_after(spec.loader)
         return spec
+
+    def _spec_of_others(self, name, path, target):  # noqa: ANN001 ANN202
+        """Ask the finders behind this one: those before it have been asked and did not know."""
+        place = sys.meta_path.index(self)
+        for finder in sys.meta_path[place + 1 :]:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+        return None
 
     def _call_after(self, loader):  # noqa: ANN001 ANN202
         execute = loader.exec_module
@@ -38,11 +48,10 @@ class AfterImport:
 
 
 def after_pyiqa(action):  # noqa: ANN001 ANN202
-    """Call ``action`` now if pyiqa is imported already, else right after it is."""
+    """Call ``action`` whenever pyiqa has been imported: now if it is already, and after each import to come."""
+    sys.meta_path.insert(0, AfterImport(action))
     if "pyiqa" in sys.modules:
         action()
-    else:
-        sys.meta_path.insert(0, AfterImport(action))
 
 
 def _register_or_warn():  # noqa: ANN202

@@ -62,6 +62,44 @@ def test_importing_the_package_alone_is_light():
     assert python("import maagiqa_pyiqa, sys; print('torch' in sys.modules)", MAAGIQA_PYIQA_STARTUP="0") == "False"
 
 
+FORGET_PYIQA = "[sys.modules.pop(name) for name in list(sys.modules) if name.partition('.')[0] == 'pyiqa']"
+FAILED_IMPORT = """
+import builtins, sys
+real = builtins.__import__
+def refuse(name, *arguments, **options):
+    if name.startswith("pyiqa.models"):
+        raise ImportError("broken for a moment")
+    return real(name, *arguments, **options)
+builtins.__import__ = refuse
+try:
+    import pyiqa
+except ImportError as error:
+    assert "broken" in str(error), error
+else:
+    raise AssertionError("the import was to fail")
+finally:
+    builtins.__import__ = real
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import importlib.util; importlib.util.find_spec('pyiqa')",
+        "import importlib.util; [importlib.util.find_spec('pyiqa') for _ in range(3)]",
+        FAILED_IMPORT,
+        f"import sys, pyiqa; {FORGET_PYIQA}",
+        f"import sys, pyiqa; {FORGET_PYIQA}; import pyiqa; {FORGET_PYIQA}",
+        "import sys, pyiqa; del sys.modules['pyiqa']",
+        f"import sys, pyiqa, maagiqa_pyiqa; {FORGET_PYIQA}",
+    ],
+    ids=["asked for", "asked for thrice", "failed once", "forgotten", "forgotten twice", "deleted", "both imported"],
+)
+def test_pyiqa_is_met_however_often_it_is_looked_for_or_imported(before):
+    code = f"{before}\nimport pyiqa; from pyiqa.utils.registry import ARCH_REGISTRY as archs;"
+    assert python(f"{code} print('maagiqa-lite' in pyiqa.list_models(), 'MAAGIQA' in archs)") == "True True"
+
+
 FOREIGN_METRIC = """
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 DEFAULT_CONFIGS['maagiqa'] = {'metric_opts': {'type': 'Theirs'}}
