@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,10 @@ from PIL import Image, UnidentifiedImageError
 # what a folder is searched for; a file named by the user is read whatever its name
 EXTENSIONS = (
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+# raster formats only, told by content: Pillow would start Ghostscript for PostScript, whatever a file is called
+FORMATS = (
+    "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP",
 )  # fmt: skip
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -61,18 +66,25 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
         content = image if isinstance(image, bytes) else Path(image).read_bytes()
         if not content:
             raise UnreadableImageError("empty file (0 bytes)")
-        with Image.open(io.BytesIO(content)) as opened:
+        with Image.open(io.BytesIO(content), formats=_known_formats()) as opened:
             return _to_rgb(opened)
     except UnreadableImageError:
         raise
     except FileNotFoundError as error:
         raise UnreadableImageError(f"no such file: '{error.filename}'") from error
     except UnidentifiedImageError as error:
-        raise UnreadableImageError("not an image, or of a format that Pillow does not know") from error
+        raise UnreadableImageError(f"not an image of a format that is read here ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"too many pixels, refused as a decompression bomb ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError) as error:
         raise UnreadableImageError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+@functools.cache
+def _known_formats() -> tuple[str, ...]:
+    """FORMATS as far as this Pillow was built with them."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -137,7 +137,7 @@ def test_failures_are_recorded_and_reported(extracted):
     assert (summary.extracted, summary.cached, summary.skipped_failures, summary.interrupted) == (GOOD, 0, 0, False)
     assert {(Path(name).name, reason) for name, reason in summary.failures} == {
         ("empty.png", "empty file (0 bytes)"),
-        ("text.jpg", "not an image, or of a format that Pillow does not know"),
+        ("text.jpg", "not an image of a format that is read here"),
     }
     assert {(failure.source, failure.reason) for failure in FeatureCache.open(location).failures()} == set(
         summary.failures

@@ -1,5 +1,6 @@
 """Decoding: every kind of file gives 8-bit RGB or a reason."""
 
+import os
 import struct
 import warnings
 import zlib
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from maagiqa_pyiqa.images.decoding import UnreadableImageError, find_images, read_image
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode, find_images, read_image
 
 
 def decompression_bomb(side=50_000):
@@ -119,3 +120,18 @@ def test_an_error_inside_a_decoder_becomes_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "convert", fail)
     with pytest.raises(UnreadableImageError, match="cannot be decoded: Failed to decode image"):
         read_image(tmp_path / "a.png")
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n0 0 10 10 rectfill\nshowpage\n%%EOF\n"
+
+
+def test_postscript_called_jpg_starts_no_interpreter(tmp_path, monkeypatch):
+    (tmp_path / "picture.jpg").write_bytes(POSTSCRIPT)
+    interpreter = tmp_path / "gs"
+    interpreter.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # what Pillow remembers of an earlier search
+    with pytest.raises(UnreadableImageError, match=r"not an image of a format that is read here \(AVIF, BMP"):
+        decode(tmp_path / "picture.jpg")
+    assert not (tmp_path / "started").exists()
