@@ -1,0 +1,85 @@
+"""A folder that one process at a time works in: a second one is refused and told who is there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO
+
+if os.name == "posix":
+    import fcntl
+
+LOCK_FILE = ".lock"
+
+
+@contextlib.contextmanager
+def folder_lock(folder: str | Path, what: str) -> Iterator[None]:
+    """Hold a folder while the block runs.
+
+    The lock is the system's and ends with the process, however that ends. Where hosts share a folder without sharing
+    locks, the file's content tells of the other one.
+
+    Args:
+        folder: made if absent.
+        what: runs in it, for the message, such as ``training``.
+
+    Raises:
+        FileExistsError: another process holds it; names its pid, host and start, and the file to remove if it is gone.
+    """
+    path = Path(folder) / LOCK_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as file:
+        _take(file, path, what)
+        file.truncate(0)
+        json.dump(_this_process(), file)
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _take(file: IO[str], path: Path, what: str) -> None:
+    free = _lock(file)
+    file.seek(0)
+    holder = _parse(file.read())
+    if free and holder.get("host", socket.gethostname()) == socket.gethostname():
+        return
+    raise FileExistsError(
+        f"another {what} runs in '{path.parent}': process {holder.get('pid', 'unknown')} on "
+        f"{holder.get('host', 'an unknown host')}, since {holder.get('since', 'an unknown time')}. Give this one "
+        f"another name; if that process is gone, remove '{path}'."
+    )
+
+
+def _lock(file: IO[str]) -> bool:
+    """Take the system's lock; False where another process holds it. Where the system has none, the content decides."""
+    if os.name != "posix":
+        file.seek(0)
+        return not file.read()
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        file.seek(0)
+        return not file.read()
+    return True
+
+
+def _parse(text: str) -> dict[str, object]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _this_process() -> dict[str, object]:
+    since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": since}

@@ -1,0 +1,31 @@
+"""File names and other words of strangers as data: shown without effect on a terminal or in a spreadsheet."""
+
+from __future__ import annotations
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def printable(text: object) -> str:
+    r"""Text for a terminal: control, formatting and undecodable characters are written out, such as ``\x1b``.
+
+    A name with a line break or an escape sequence can then neither forge a row nor change what stands elsewhere.
+    """
+    return "".join(character if character.isprintable() else _escaped(character) for character in str(text))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def spreadsheet_safe(cell: str) -> str:
+    """A cell of text for a CSV: what a spreadsheet would run as a formula gets an apostrophe before it.
+
+    Cells that begin with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return are meant; numbers are not text.
+    ``from_spreadsheet`` undoes it.
+    """
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+
+
+def from_spreadsheet(cell: str) -> str:
+    """Undo ``spreadsheet_safe``."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell

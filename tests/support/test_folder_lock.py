@@ -1,0 +1,65 @@
+"""One process at a time in a folder."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from maagiqa_pyiqa.support.folder_lock import LOCK_FILE, folder_lock
+
+HOLDER = """
+import sys, time
+from maagiqa_pyiqa.support.folder_lock import folder_lock
+with folder_lock(sys.argv[1], "training"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_one_is_refused_and_told_who_is_there(tmp_path, holder):
+    message = rf"another training runs in '.*': process {holder.pid} on {socket.gethostname()}, since 20.*remove"
+    with pytest.raises(FileExistsError, match=message), folder_lock(tmp_path, "training"):
+        pass
+
+
+def test_a_lock_whose_process_was_killed_is_taken_over(tmp_path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == holder.pid
+    with folder_lock(tmp_path, "training"):
+        assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
+    assert (tmp_path / LOCK_FILE).read_text() == ""
+
+
+def test_a_lock_of_another_host_is_respected(tmp_path):
+    (tmp_path / LOCK_FILE).write_text('{"pid": 1, "host": "another-host"}')
+    with pytest.raises(FileExistsError, match="process 1 on another-host"), folder_lock(tmp_path, "training"):
+        pass
+    assert "another-host" in (tmp_path / LOCK_FILE).read_text()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "not json"])
+def test_a_lock_file_that_nobody_holds_is_no_hindrance(tmp_path, content):
+    (tmp_path / LOCK_FILE).write_text(content)
+    with folder_lock(tmp_path, "training"):
+        pass
+
+
+def test_the_lock_goes_when_the_block_fails(tmp_path):
+    with pytest.raises(RuntimeError), folder_lock(tmp_path, "training"):
+        raise RuntimeError
+    with folder_lock(tmp_path, "training"):
+        pass
