@@ -1,0 +1,85 @@
+"""CSV files as people have them: comma, semicolon, tab or bar; UTF-8 with or without a mark, or UTF-16 with one."""
+
+from __future__ import annotations
+
+import codecs
+import collections
+import csv
+import io
+from pathlib import Path
+
+import pandas
+
+DELIMITERS = (",", ";", "\t", "|")
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_csv(path: str | Path, *, as_text: bool = False) -> pandas.DataFrame:
+    """Read a table with a header.
+
+    The delimiter is the one that parts the header into most columns. Beside semicolons a comma is a decimal point.
+
+    Args:
+        path: a file.
+        as_text: leave every cell a string, such as names like 001 and NA.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: another encoding, a row with too many cells, a column named twice, or nothing at all; names the
+            file, the row and what to do.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"CSV '{path}' does not exist.")
+    text = _decode(path)
+    delimiter = _check_header(path, text)
+    options = {"dtype": str, "keep_default_na": False} if as_text else {}
+    try:
+        return pandas.read_csv(
+            io.StringIO(text),
+            sep=delimiter,
+            index_col=False,
+            decimal="," if delimiter == ";" else ".",
+            **options,
+        )
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError) as error:
+        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise ValueError(
+            f"CSV '{path}' cannot be read: {reason}. A cell that holds the delimiter '{delimiter}' or a line break "
+            'needs quotes (").'
+        ) from error
+
+
+def _decode(path: Path) -> str:
+    content = path.read_bytes()
+    encoding = "utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"CSV '{path}', row {row}: byte 0x{content[error.start]:02x} is not "
+            f"{encoding.removesuffix('-sig').upper()}. Save the file as UTF-8 (in a spreadsheet: CSV UTF-8)."
+        ) from error
+    if "\0" in text:
+        row = text[: text.index("\0")].count("\n") + 1
+        raise ValueError(
+            f"CSV '{path}', row {row} holds zero bytes: it is no text, or UTF-16 without a mark. Save it as UTF-8."
+        )
+    return text
+
+
+def _check_header(path: Path, text: str) -> str:
+    """The delimiter, once the header makes sense."""
+    first = next((line for line in text.splitlines() if line.strip()), None)
+    if first is None:
+        raise ValueError(f"CSV '{path}' is empty; it needs a row of column names and a row for each image.")
+    try:
+        headers = {delimiter: next(csv.reader([first], delimiter=delimiter)) for delimiter in DELIMITERS}
+    except csv.Error as error:
+        raise ValueError(f"CSV '{path}': its first row is no header: {error}.") from error
+    delimiter = max(headers, key=lambda candidate: len(headers[candidate]))  # the first of equals
+    repeated = [name for name, count in collections.Counter(headers[delimiter]).items() if count > 1]
+    if repeated:
+        raise ValueError(f"CSV '{path}': column '{repeated[0]}' stands twice in the header; rename one.")
+    return delimiter
