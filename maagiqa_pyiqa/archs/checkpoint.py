@@ -149,11 +149,6 @@ def save_checkpoint(state_dict: StateDict, path: str | Path, metadata: Mapping[s
         save_file({name: tensor.contiguous() for name, tensor in state_dict.items()}, aside, dict(metadata or {}))
 
 
-def packaged_weights(name: str) -> Path:
-    """Path of a weights file that ships inside the package: ``lite`` or ``visual_encoder``."""
-    return Path(__file__).parent.parent / "weights" / f"{name}.safetensors"
-
-
 def weights_folder() -> Path:
     """Folder where pyiqa keeps its downloads, and we ours."""
     from pyiqa.utils.download_util import DEFAULT_CACHE_DIR

@@ -13,16 +13,20 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
 
-from maagiqa_pyiqa.archs.checkpoint import fetch_official, load_backbone_weights, load_checkpoint, packaged_weights
+from maagiqa_pyiqa.archs.checkpoint import fetch_official, load_backbone_weights, load_checkpoint
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
 from maagiqa_pyiqa.archs.quality_branch import QualityBranch
 from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
 from maagiqa_pyiqa.support.options import parse_options, require_choice
+from maagiqa_pyiqa.weights import packaged_weights
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 
 # `official` is what produced the published numbers, `paper` what the text describes, `lite` the embedded default.
 PRESETS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
@@ -107,17 +111,6 @@ class Details(NamedTuple):
     score: torch.Tensor
     gate: torch.Tensor
     quality_feature: torch.Tensor
-
-
-class SemanticExtractor(Protocol):
-    """What the network asks of a semantic extractor; the whole protocol is in ``semantics.extractor``."""
-
-    @property
-    def feature_dim(self) -> int:
-        """D, width of a vector."""
-
-    def extract(self, images: Any) -> torch.Tensor:
-        """Images to features (N, E, D), float32 on the CPU."""
 
 
 class LazyExtractor:

@@ -45,9 +45,9 @@ class OneAlign(nn.Module):
         quantization: str = "none",
     ) -> None:
         super().__init__()
-        from maagiqa_pyiqa.semantics.extractor import DTYPES
         from maagiqa_pyiqa.semantics.loading import resolve_model
         from maagiqa_pyiqa.semantics.mplug_owl2.quantization import QUANTIZATIONS
+        from maagiqa_pyiqa.semantics.protocol import DTYPES
 
         require_choice("one-align", "task", task, TASKS)
         require_choice("one-align", "dtype", dtype, DTYPES)

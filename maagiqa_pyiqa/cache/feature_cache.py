@@ -22,7 +22,7 @@ from maagiqa_pyiqa.cache.index import ABSENT, KeyIndex
 from maagiqa_pyiqa.cache.manifest import MANIFEST, REMEDY, DamagedCacheError, Manifest
 from maagiqa_pyiqa.cache.part import PATTERN, TORCH_DTYPES, Entry, Part, encode_part, part_name, stored_source
 from maagiqa_pyiqa.cache.storage import Storage, open_storage
-from maagiqa_pyiqa.semantics.extractor import FeatureMaker
+from maagiqa_pyiqa.semantics.protocol import FeatureMaker
 
 PART_BYTES = 256 * 2**20  # what small parts are joined up to
 SMALL_PARTS = 64  # a writer joins its own parts when it has so many of a size

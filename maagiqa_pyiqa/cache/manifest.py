@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from maagiqa_pyiqa.semantics.extractor import FeatureMaker
+from maagiqa_pyiqa.semantics.protocol import FeatureMaker
 
 FORMAT = 1
 MANIFEST = "manifest.json"

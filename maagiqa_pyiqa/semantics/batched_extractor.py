@@ -18,7 +18,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.images.tensors import check_images
-from maagiqa_pyiqa.semantics.extractor import Images, fingerprint_of
+from maagiqa_pyiqa.semantics.protocol import Images, fingerprint_of
 
 Result = tuple[int, "torch.Tensor | Exception"]
 # an opened PIL image is decoded when first used, which two threads must not do at once; one lock for few images

@@ -1,56 +1,15 @@
-"""The protocol every semantic extractor follows, and how one is made from a word in an option file."""
+"""How a semantic extractor is made from a word in an option file."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any
 
 import torch
-from PIL import Image
 
+from maagiqa_pyiqa.semantics.protocol import DTYPES, SemanticExtractor
 from maagiqa_pyiqa.support.options import nearest, require_choice
-
-Images: TypeAlias = "Iterable[str | Path | Image.Image | torch.Tensor] | torch.Tensor"
-TORCH_DTYPES: MappingProxyType[str, torch.dtype] = MappingProxyType(
-    {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-)
-DTYPES = ("auto", *TORCH_DTYPES)
-
-
-class FeatureMaker(Protocol):
-    """Whose features they are, and their shape: what a feature cache asks of an extractor."""
-
-    @property
-    def prompts(self) -> Sequence[str]:
-        """Names of the E semantic prompts, in the order of the output."""
-
-    @property
-    def feature_dim(self) -> int:
-        """D, width of a vector."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of everything the numbers depend on: weights, prompts, pooling, preprocessing, dtype."""
-
-
-@runtime_checkable
-class SemanticExtractor(FeatureMaker, Protocol):
-    """A frozen model giving one vector per image and semantic prompt."""
-
-    def extract(self, images: Images) -> torch.Tensor:
-        """Return (N, E, D) float32 on the CPU; raise on the first image that cannot be read."""
-
-    def stream(self, images: Images) -> Iterator[tuple[int, torch.Tensor | Exception]]:
-        """Yield (index, (E, D) features or the error) for each image, in order, with bounded memory."""
-
-
-def fingerprint_of(parts: Mapping[str, Any]) -> str:
-    """Hash the readable parts that define an extractor's numbers."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def create_extractor(

@@ -16,9 +16,9 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, Result, as_pil
-from maagiqa_pyiqa.semantics.extractor import TORCH_DTYPES
 from maagiqa_pyiqa.semantics.loading import resolve_model, weights_digest
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
+from maagiqa_pyiqa.semantics.protocol import TORCH_DTYPES
 
 POOLING = "mean over non-padding positions of the last hidden state"
 

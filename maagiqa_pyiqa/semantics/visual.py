@@ -19,10 +19,10 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.functional import to_tensor
 
-from maagiqa_pyiqa.archs.checkpoint import packaged_weights
 from maagiqa_pyiqa.images.tensors import check_images, squash
 from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
-from maagiqa_pyiqa.semantics.extractor import TORCH_DTYPES
+from maagiqa_pyiqa.semantics.protocol import TORCH_DTYPES
+from maagiqa_pyiqa.weights import packaged_weights
 
 BACKBONE = "tf_efficientnet_lite2"
 INPUT_SIZE = 260
@@ -45,7 +45,7 @@ class VisualEncoder(nn.Module):
 
 
 class VisualExtractor(BatchedExtractor):
-    """Semantic extractor on the packaged VisualEncoder; protocol in ``semantics.extractor``.
+    """Semantic extractor on the packaged VisualEncoder; protocol in ``semantics.protocol``.
 
     Args:
         device: where it runs; the CPU by default.

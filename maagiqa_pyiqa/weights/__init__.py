@@ -1,1 +1,10 @@
 """Weights that ship inside the package; the card beside them says what they are and where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def packaged_weights(name: str) -> Path:
+    """Path of a weights file that ships inside the package: ``lite`` or ``visual_encoder``."""
+    return Path(__file__).with_name(f"{name}.safetensors")

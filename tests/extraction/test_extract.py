@@ -33,7 +33,8 @@ from maagiqa_pyiqa.extraction.run import Extraction
 from maagiqa_pyiqa.images.sources import find_sources, take_shard
 from maagiqa_pyiqa.semantics import extractor
 from maagiqa_pyiqa.semantics.cached import NotCachedError
-from maagiqa_pyiqa.semantics.extractor import SemanticExtractor, create_extractor, feature_dim_of
+from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of
+from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 from tests.helpers.fake_extractor import FACTORIES, FakeExtractor, run_maagiqa, spec, start, wait_until, write_pictures
 
 

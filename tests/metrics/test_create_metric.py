@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from maagiqa_pyiqa.archs.checkpoint import packaged_weights
 from maagiqa_pyiqa.images.decoding import read_image
+from maagiqa_pyiqa.weights import packaged_weights
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
-from maagiqa_pyiqa.semantics.extractor import SemanticExtractor, create_extractor, feature_dim_of
+from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
+from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 from maagiqa_pyiqa.semantics.transformers_lmm import TransformersExtractor
 from maagiqa_pyiqa.support import reachability
 

@@ -6,17 +6,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torchvision.transforms.functional import to_tensor
 
-from maagiqa_pyiqa.archs.checkpoint import packaged_weights
 from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.images.tensors import squash
 from maagiqa_pyiqa.semantics import visual
-from maagiqa_pyiqa.semantics.extractor import (
-    SemanticExtractor,
-    create_extractor,
-    feature_dim_of,
-    fingerprint_of,
-    require_spec,
-)
+from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of, require_spec
+from maagiqa_pyiqa.semantics.protocol import SemanticExtractor, fingerprint_of
+from maagiqa_pyiqa.weights import packaged_weights
 
 
 @pytest.fixture(scope="module")

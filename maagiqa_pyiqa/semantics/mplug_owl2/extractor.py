@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
-from maagiqa_pyiqa.semantics.extractor import DTYPES, TORCH_DTYPES
 from maagiqa_pyiqa.semantics.loading import (
     load_weights,
     read_config,
@@ -25,6 +24,7 @@ from maagiqa_pyiqa.semantics.mplug_owl2.prefix_pass import PromptedMplugOwl2, re
 from maagiqa_pyiqa.semantics.mplug_owl2.quantization import QUANTIZATIONS, quantize_linears
 from maagiqa_pyiqa.semantics.mplug_owl2.tokens import LlamaTokens
 from maagiqa_pyiqa.semantics.prompts import MPLUG_OWL2_TEMPLATE, QUESTIONS
+from maagiqa_pyiqa.semantics.protocol import DTYPES, TORCH_DTYPES
 from maagiqa_pyiqa.support.options import require_choice
 
 HUB_ID = "MAGAer13/mplug-owl2-llama2-7b"
@@ -66,7 +66,7 @@ def load_mplug_owl2(
 
 
 class MplugOwl2Extractor(BatchedExtractor):
-    """Semantic extractor on mPLUG-Owl2; protocol in ``semantics.extractor``.
+    """Semantic extractor on mPLUG-Owl2; protocol in ``semantics.protocol``.
 
     Args:
         source: hub id or directory in the published format.

@@ -13,12 +13,13 @@ from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
 from benchmarks.reference_pass import full_pass, reference_features
-from maagiqa_pyiqa.semantics.extractor import SemanticExtractor, create_extractor, feature_dim_of
+from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of
 from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
 from maagiqa_pyiqa.semantics.mplug_owl2.pixels import ClipPixels
 from maagiqa_pyiqa.semantics.mplug_owl2.prefix_pass import PromptedMplugOwl2
 from maagiqa_pyiqa.semantics.mplug_owl2.tokens import LlamaTokens, PromptTokens
 from maagiqa_pyiqa.semantics.prompts import MPLUG_OWL2_TEMPLATE, QUESTIONS
+from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 from tests.helpers.mplug_owl2_models import (
     GRAY,
     Sizes,
