@@ -20,10 +20,10 @@ from tqdm import tqdm
 from maagiqa_pyiqa.leaderboard.datasets import FEWEST, RatedImage
 from maagiqa_pyiqa.leaderboard.given_scores import read_scores
 from maagiqa_pyiqa.leaderboard.participants import Participant
-from maagiqa_pyiqa.leaderboard.score_store import Cost, KeptScore, ScoreStore
+from maagiqa_pyiqa.leaderboard.score_store import KeptScore, ScoreStore
 from maagiqa_pyiqa.metrics.availability import explain
+from maagiqa_pyiqa.metrics.cost import Cost, PeakMemory
 from maagiqa_pyiqa.metrics.identity import MetricIdentity, count_parameters, identify
-from maagiqa_pyiqa.metrics.peak_memory import PeakMemory
 from maagiqa_pyiqa.metrics.scoring import ImageScores, score_images
 from maagiqa_pyiqa.support.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
 
@@ -116,7 +116,7 @@ def _score_missing(
     with PeakMemory(options.torch_device) as memory:
         with contextlib.redirect_stdout(io.StringIO()):  # pyiqa prints what it loads
             metric = participant.create(options.device)
-        identity = identify(participant, metric)
+        identity = identify(metric, participant.metric, participant.network or participant.options)
         if options.retry_failed:
             store.forget_failures(identity.key)
         kept = store.read(identity.key, paths)

@@ -1,6 +1,6 @@
 """Scores kept in one SQLite file: whatever was scored once is never scored again, and a killed run loses a second.
 
-A score belongs to the pixels of an image and to a participant's key (see ``metric_identity.py``); names of files and
+A score belongs to the pixels of an image and to a participant's key (see ``metrics/identity.py``); names of files and
 of metrics are not part of it. Every commit is whole or not there, also when the process or the machine dies.
 """
 
@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from maagiqa_pyiqa.cache.keys import pixel_key
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.metrics.cost import Cost
 
 FORMAT = 1
 BUSY_SECONDS = 60.0  # how long a commit waits for another process
@@ -43,22 +44,6 @@ class KeptScore(NamedTuple):
     score: float | None
     gate: list[float] | None = None
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What scoring took: ``seconds`` from files to scores, ``peak_memory_bytes`` beyond what was in use before."""
-
-    images: int
-    seconds: float
-    parameters: int
-    peak_memory_bytes: int
-    device: str
-
-    @property
-    def images_per_second(self) -> float:
-        """Speed over everything this participant scored."""
-        return self.images / self.seconds
 
 
 class ScoreStore:

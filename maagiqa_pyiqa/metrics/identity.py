@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from torch import nn
 
 from maagiqa_pyiqa import __version__
-from maagiqa_pyiqa.leaderboard.participants import Participant
 from maagiqa_pyiqa.semantics.loading import resolve_model, weights_digest
 
 OWN_PACKAGE = "maagiqa_pyiqa"
@@ -33,33 +33,28 @@ class MetricIdentity:
     version: str
 
 
-def identify(participant: Participant, metric: nn.Module) -> MetricIdentity:
+def identify(metric: nn.Module, name: str | None, options: Mapping[str, Any]) -> MetricIdentity:
     """Tell a created metric from every other.
 
     Args:
-        participant: what it was created from.
         metric: as created, before it scored anything.
+        name: name of pyiqa's that it was created by; None for a network.
+        options: what was given at creation; for a network all of its options, ``type`` among them.
 
     Raises:
         ConnectionError, FileNotFoundError: the large model behind it is neither here nor within reach.
     """
-    options = participant.network or _options_of(participant)
-    told = readable({name: value for name, value in options.items() if name != "pretrained_model_path"})
+    if name is not None:
+        options = {**DEFAULT_CONFIGS[name]["metric_opts"], **options}
+    shown = readable({key: value for key, value in options.items() if key != "pretrained_model_path"})
     weights, large_model, version = digest_of_everything(metric), _large_model(options), code_version()
-    parts = [participant.metric, told, weights, large_model, version]
-    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return MetricIdentity(key, told, weights, large_model, version)
+    key = hashlib.sha256(json.dumps([name, shown, weights, large_model, version], sort_keys=True).encode()).hexdigest()
+    return MetricIdentity(key, shown, weights, large_model, version)
 
 
 def code_version() -> str:
     """Versions that scores depend on."""
     return f"pyiqa {metadata.version('pyiqa')}, {OWN_PACKAGE} {__version__}"
-
-
-def _options_of(participant: Participant) -> dict[str, Any]:
-    from pyiqa.default_model_configs import DEFAULT_CONFIGS
-
-    return {**DEFAULT_CONFIGS[participant.metric]["metric_opts"], **participant.options}
 
 
 def readable(value: Any) -> Any:

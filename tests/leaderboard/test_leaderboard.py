@@ -326,7 +326,7 @@ def test_the_large_model_is_part_of_the_identity(tmp_path):
         (tmp_path / "config.json").write_text(content)
         word = {"name": "x", "metric": "one-align", "options": {"source": str(tmp_path)}}
         one = parse_participant(word)
-        keys.append(identify(one, one.create("cpu")).key)
+        keys.append(identify(one.create("cpu"), one.metric, one.options).key)
     assert keys[0] != keys[1]
 
 

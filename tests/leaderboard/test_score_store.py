@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from maagiqa_pyiqa.leaderboard import score_store
-from maagiqa_pyiqa.leaderboard.score_store import Cost, KeptScore, ScoreStore
+from maagiqa_pyiqa.leaderboard.score_store import KeptScore, ScoreStore
+from maagiqa_pyiqa.metrics.cost import Cost
 
 KEYS = [bytes([i]) * 32 for i in range(4)]
 

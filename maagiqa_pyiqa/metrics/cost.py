@@ -1,4 +1,4 @@
-"""How much memory something takes at its highest."""
+"""What scoring takes: time, parameters, and memory at its highest."""
 
 from __future__ import annotations
 
@@ -6,29 +6,46 @@ import ctypes
 import gc
 import sys
 import threading
+from dataclasses import dataclass
 from types import TracebackType
 
 import psutil
 import torch
 
-SECONDS_BETWEEN_LOOKS = 0.02
+SECONDS_BETWEEN_SAMPLES = 0.02
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What scoring took: ``seconds`` from files to scores, ``peak_memory_bytes`` beyond what was in use before."""
+
+    images: int
+    seconds: float
+    parameters: int
+    peak_memory_bytes: int
+    device: str
+
+    @property
+    def images_per_second(self) -> float:
+        """Speed over all images that were scored."""
+        return self.images / self.seconds
 
 
 class PeakMemory:
     """Context manager; ``bytes`` is then the highest use within, beyond what was in use before.
 
-    On CUDA it is the device's memory that torch allocated; elsewhere the memory of this process, looked at many times
-    a second, without that of worker processes.
+    On CUDA it is the device's memory that torch allocated; elsewhere the memory of this process, sampled many times a
+    second, without that of worker processes.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.bytes = 0
         self._device = device
         self._ended = threading.Event()
-        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> PeakMemory:
-        _give_back_free_memory()
+        _release_free_memory()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self._device)
@@ -47,15 +64,15 @@ class PeakMemory:
             self._ended.set()
             self._watch.join()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         process = psutil.Process()
         ended = False
         while not ended:
-            ended = self._ended.wait(SECONDS_BETWEEN_LOOKS)
+            ended = self._ended.wait(SECONDS_BETWEEN_SAMPLES)
             self.bytes = max(self.bytes, process.memory_info().rss - self._before)
 
 
-def _give_back_free_memory() -> None:
+def _release_free_memory() -> None:
     """Return what earlier metrics freed to the system; else the next would take it over and seem to need none."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc only
