@@ -7,6 +7,7 @@ import collections
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pandas
 
@@ -33,7 +34,7 @@ def read_csv(path: str | Path, *, as_text: bool = False) -> pandas.DataFrame:
         raise FileNotFoundError(f"CSV '{path}' does not exist.")
     text = _decode(path)
     delimiter = _check_header(path, text)
-    options = {"dtype": str, "keep_default_na": False} if as_text else {}
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False} if as_text else {}
     try:
         return pandas.read_csv(
             io.StringIO(text),
