@@ -262,7 +262,12 @@ class MAAGIQA(nn.Module):
 
     @torch.compiler.disable
     def _extract(self, x: torch.Tensor) -> torch.Tensor:
-        return self.semantics.get(x.device).extract(x.detach())
+        images = x.detach()
+        if (
+            torch.is_grad_enabled()
+        ):  # a loss may step out of [0, 1], where there are no images; NaN stays and is refused
+            images = images.clamp(0, 1)
+        return self.semantics.get(x.device).extract(images)
 
     def extra_repr(self) -> str:
         """Options that differ from preset ``official``, for ``print(net)``."""

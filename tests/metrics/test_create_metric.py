@@ -77,6 +77,21 @@ def test_as_loss_gives_a_gradient_to_the_image(pictures):
     assert x.grad.abs().sum() > 0
 
 
+def test_as_loss_accepts_noise_beyond_the_range_as_pyiqas_own_test_of_gradients_does():
+    loss = pyiqa.create_metric("maagiqa-lite", as_loss=True, device="cpu").eval()
+    generator = torch.Generator().manual_seed(0)
+    x, reference = (torch.randn(2, 3, 224, 224, generator=generator) for _ in range(2))
+    loss(x.requires_grad_(), reference).sum().backward()
+    assert x.grad.isfinite().all()
+    assert x.grad.abs().sum() > 0
+
+
+def test_as_loss_refuses_nan():
+    loss = pyiqa.create_metric("maagiqa-lite", as_loss=True, device="cpu").eval()
+    with pytest.raises(ValueError, match="NaN"):
+        loss(torch.full((1, 3, 64, 64), torch.nan).requires_grad_())
+
+
 def test_the_visual_encoder_is_no_part_of_the_network(lite, pictures):
     lite(pictures)
     assert sum(p.numel() for p in lite.net.parameters()) < 5e6
