@@ -38,13 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask and print; 1 if an image could not be read."""
     import torch
 
-    from maagiqa_pyiqa.images.decoding import UnreadableImageError, find_images
+    from maagiqa_pyiqa.images.decoding import UnreadableImageError
+    from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.semantics.extractor import create_extractor
     from maagiqa_pyiqa.semantics.prompts import QUESTIONS
 
     if arguments.semantics == "visual":
         raise ValueError("the extractor 'visual' has no words; use --semantics mplug-owl2:DIR or transformers:DIR.")
-    paths = find_images(arguments.inputs)
+    paths = find_files(arguments.inputs)
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     model = create_extractor(arguments.semantics, device, arguments.dtype, words=True)
     answers, failed = [], 0

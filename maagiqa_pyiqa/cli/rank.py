@@ -45,11 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Score, rank, copy; 1 if an image could not be scored."""
     from tqdm import tqdm
 
-    from maagiqa_pyiqa.images.decoding import find_images
+    from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.metrics.scoring import check_metric_names, create_metrics, score_images
 
     check_metric_names([arguments.metric])
-    paths = find_images(arguments.inputs)
+    paths = find_files(arguments.inputs)
     prompts = _read_prompts(arguments, paths)
     metrics, unavailable = create_metrics([arguments.metric], arguments.device)
     if unavailable:

@@ -45,12 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Score and report; 1 if anything could not be scored."""
     from tqdm import tqdm
 
-    from maagiqa_pyiqa.images.decoding import find_images
+    from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.metrics.scoring import check_metric_names
 
     names = list(dict.fromkeys(arguments.metric or ["maagiqa-lite"]))
     check_metric_names(names)
-    paths = find_images(arguments.inputs)
+    paths = find_files(arguments.inputs)
     unavailable, stream = (_start_local if arguments.engine == "local" else _start_ray)(arguments, paths, names)
     for name, reason in unavailable.items():
         print(f"metric {name} cannot run here: {reason}", file=sys.stderr)

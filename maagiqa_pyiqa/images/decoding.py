@@ -1,20 +1,15 @@
-"""Image files: finding them and decoding them to 8-bit RGB, with every failure named."""
+"""Decoding images to 8-bit RGB, with every failure named."""
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-# what a folder is searched for; a file named by the user is read whatever its name
-EXTENSIONS = (
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp",
-)  # fmt: skip
 # raster formats only, told by content: Pillow would start Ghostscript for PostScript, whatever a file is called
 FORMATS = (
     "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP",
@@ -24,26 +19,6 @@ SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 class UnreadableImageError(ValueError):
     """An image that cannot be decoded; the message gives the reason in a few words."""
-
-
-def find_images(inputs: Iterable[str | Path]) -> list[Path]:
-    """Files as they are, folders searched recursively; sorted within a folder, each file once.
-
-    Raises:
-        FileNotFoundError: an input does not exist, or a folder holds no image.
-    """
-    found: dict[Path, None] = {}
-    for item in map(Path, inputs):
-        if item.is_dir():
-            images = sorted(p for p in item.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-            if not images:
-                raise FileNotFoundError(f"folder '{item}' holds no image ({', '.join(EXTENSIONS)}).")
-            found.update(dict.fromkeys(images))
-        elif item.exists():
-            found[item] = None
-        else:
-            raise FileNotFoundError(f"'{item}' does not exist.")
-    return list(found)
 
 
 def read_image(path: str | Path) -> torch.Tensor:

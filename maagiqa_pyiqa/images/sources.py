@@ -1,4 +1,4 @@
-"""Images from folders, globs, CSVs and WebDataset tars, as things that can be named, read and sent elsewhere."""
+"""The finder of inputs: images in folders, globs, CSVs and WebDataset tars, each with a name and a way to read it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from maagiqa_pyiqa.images.decoding import EXTENSIONS, find_images
 from maagiqa_pyiqa.support.options import nearest
 
+# what a folder is searched for; a file named by the user is read whatever its name
+EXTENSIONS = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 CSV_COLUMNS = ("name", "path", "image", "img_path", "file", "filename")  # looked for unless a column is named
 
 
 class ImageSource(NamedTuple):
-    """An image file, or a member of a tar file where ``size`` is not None."""
+    """An image file, or a member of a tar file where ``size`` is not None; small enough to be sent elsewhere."""
 
     name: str
     path: str
@@ -53,11 +56,27 @@ def find_sources(
         FileNotFoundError: an input, or an image that a CSV names, does not exist.
         ValueError: a CSV without such a column, or a file that is no tar.
     """
-    found: dict[str, ImageSource] = {}
+    sources: dict[str, ImageSource] = {}
     for item in map(str, inputs):
         for source in _sources_of(item, column, root):
-            found.setdefault(source.name, source)
-    return list(found.values())
+            sources.setdefault(source.name, source)
+    return list(sources.values())
+
+
+def find_files(inputs: Sequence[str | Path]) -> list[Path]:
+    """Find the images that inputs name, each once, in order, where every one has to be a file on this machine.
+
+    Args:
+        inputs: as for ``find_sources``, without URLs and tars.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``find_sources``; or an image is behind a URL or in a tar.
+    """
+    sources = find_sources(inputs)
+    elsewhere = [source.name for source in sources if is_url(source.path) or source.size is not None]
+    if elsewhere:
+        raise ValueError(f"'{elsewhere[0]}' is not a file on this machine; copy or unpack it first.")
+    return [Path(source.path) for source in sources]
 
 
 def _sources_of(item: str, column: str | None, root: str | Path | None) -> list[ImageSource]:
@@ -73,7 +92,19 @@ def _sources_of(item: str, column: str | None, root: str | Path | None) -> list[
         return _csv_rows(Path(item), column, Path(root) if root else Path(item).parent)
     if suffix == ".tar" and Path(item).is_file():
         return _tar_members(item)
-    return [ImageSource(str(path), str(path)) for path in find_images([item])]
+    return [ImageSource(str(path), str(path)) for path in _local_files(Path(item))]
+
+
+def _local_files(path: Path) -> list[Path]:
+    """A file whatever its name, or the images of a folder, sorted."""
+    if not path.exists():
+        raise FileNotFoundError(f"'{path}' does not exist.")
+    if not path.is_dir():
+        return [path]
+    images = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS and file.is_file())
+    if not images:
+        raise FileNotFoundError(f"folder '{path}' holds no image ({', '.join(EXTENSIONS)}).")
+    return images
 
 
 def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
@@ -97,10 +128,10 @@ def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
 def _sources_at(url: str) -> list[ImageSource]:
     filesystem, path = _filesystem(url)
     if glob.has_magic(path):
-        found = filesystem.glob(path)
+        paths = filesystem.glob(path)
     else:
-        found = [path] if filesystem.isfile(path) else filesystem.find(path)
-    names = [filesystem.unstrip_protocol(path) for path in sorted(found)]
+        paths = [path] if filesystem.isfile(path) else filesystem.find(path)
+    names = [filesystem.unstrip_protocol(path) for path in sorted(paths)]
     sources = [source for name in names for source in _sources_of_object(name)]
     if not sources:
         raise FileNotFoundError(f"'{url}' does not exist or holds no image ({', '.join(EXTENSIONS)}).")

@@ -1,16 +1,12 @@
 """``maagiqa extract`` and ``maagiqa cache``: every image once, wherever it comes from, and no failure hidden."""
 
-import csv
 import fcntl
-import io
-import itertools
 import json
 import os
 import pty
 import re
 import signal
 import struct
-import tarfile
 import termios
 import time
 import zlib
@@ -19,8 +15,6 @@ import numpy as np
 import pyiqa
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
@@ -30,12 +24,13 @@ from maagiqa_pyiqa.cache.official_layout import official_files
 from maagiqa_pyiqa.cache.verify import verify
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.extraction.run import Extraction
-from maagiqa_pyiqa.images.sources import find_sources, take_shard
+from maagiqa_pyiqa.images.sources import find_sources
 from maagiqa_pyiqa.semantics import extractor
 from maagiqa_pyiqa.semantics.cached import NotCachedError
 from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of
 from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 from tests.helpers.fake_extractor import FACTORIES, FakeExtractor, run_maagiqa, spec, start, wait_until, write_pictures
+from tests.helpers.input_files import make_tar, write_table
 
 
 @pytest.fixture(autouse=True)
@@ -78,113 +73,6 @@ def contents(cache):
     """Features by pixels."""
     opened = FeatureCache.open(cache)
     return {entry.pixel_key: opened.get([row])[0].tolist() for row, entry in enumerate(opened.entries())}
-
-
-# -------------------------------------------------------------------------------------------------------------- sources
-
-
-def names(sources):
-    return [source.name for source in sources]
-
-
-def test_folders_are_searched_and_files_taken_as_they_are_each_once(images, tmp_path):
-    deeper = write_pictures(tmp_path / "images" / "a" / "b", 2, first=20)
-    (tmp_path / "images" / "notes.txt").write_text("no image")
-    found = names(find_sources([tmp_path / "images", images[3], tmp_path / "images" / "notes.txt"]))
-    assert found == [*map(str, images), *map(str, deeper), str(tmp_path / "images" / "notes.txt")]
-
-
-def test_globs_are_expanded_in_order(images, tmp_path):
-    deeper = write_pictures(tmp_path / "images" / "a" / "b", 2, first=20)
-    assert names(find_sources([f"{tmp_path}/images/*3.png", f"{tmp_path}/images/000[12].png"])) == [
-        str(images[index]) for index in (3, 1, 2)
-    ]
-    assert names(find_sources([f"{tmp_path}/**/002*.png"])) == list(map(str, deeper))
-    with pytest.raises(FileNotFoundError, match=r"no file matches '.*\*\.jpg'"):
-        find_sources([f"{tmp_path}/*.jpg"])
-
-
-def test_a_file_whose_name_looks_like_a_glob_is_that_file(images, tmp_path):
-    odd = images[0].rename(tmp_path / "images" / "a[1].png")
-    assert names(find_sources([odd])) == [str(odd)]
-    assert names(find_sources([tmp_path / "images" / "*.png"]))[-1] == str(odd)
-
-
-def table(path, rows, **options):
-    text = io.StringIO()
-    csv.writer(text, **options).writerows(rows)
-    path.write_text(text.getvalue())
-    return path
-
-
-@pytest.mark.parametrize("column", ["name", "path", "image", "img_path", "file", "filename"])
-def test_a_csv_names_images_beside_it(images, tmp_path, column):
-    rows = [["mos", column], *([3, path.name] for path in images[4:1:-1])]
-    found = names(find_sources([table(tmp_path / "images" / "data.csv", rows)]))
-    assert found == list(map(str, images[4:1:-1]))
-
-
-def test_column_and_root_of_a_csv_can_be_named(images, tmp_path):
-    rows = [["name", "picture"], *(["no", path.name] for path in images)]
-    path = table(tmp_path / "data.csv", rows)
-    assert names(find_sources([path], column="picture", root=tmp_path / "images")) == list(map(str, images))
-    absolute = table(tmp_path / "absolute.csv", [["name"], *([path] for path in images)])
-    assert names(find_sources([absolute], root="/elsewhere")) == list(map(str, images))
-
-
-def test_names_in_a_csv_are_taken_as_they_are_written(tmp_path):
-    for name in ("007", "1.50", "NA", "None"):
-        Image.new("RGB", (2, 2)).save(tmp_path / name, format="png")
-    path = table(tmp_path / "data.csv", [["name"], ["007"], ["1.50"], ["NA"], ["None"]])
-    assert names(find_sources([path])) == [str(tmp_path / name) for name in ("007", "1.50", "NA", "None")]
-
-
-def test_a_csv_without_the_column_names_the_nearest(images, tmp_path):
-    path = table(tmp_path / "images" / "data.csv", [["picture", "mos"], [images[0].name, 3]])
-    with pytest.raises(ValueError, match=r"has no column pictrue\. Did you mean 'picture'\? Name one with --column"):
-        find_sources([path], column="pictrue")
-    with pytest.raises(ValueError, match=r"has no column name or path or .*Name one with --column"):
-        find_sources([path])
-
-
-def test_images_that_a_csv_names_and_that_are_not_there_are_counted(images, tmp_path):
-    rows = [["name"], *([path.name] for path in images), *([f"absent{index}.png"] for index in range(5))]
-    path = table(tmp_path / "images" / "data.csv", rows)
-    with pytest.raises(FileNotFoundError, match=r"5 of 15 images do not exist, first: .*absent0\.png.*--root"):
-        find_sources([path])
-
-
-def make_tar(path, images, mode="w"):
-    with tarfile.open(path, mode) as tar:
-        for image in images:
-            tar.add(image, f"shard/{image.name}")
-            label = tarfile.TarInfo(f"shard/{image.stem}.txt")
-            label.size = 4
-            tar.addfile(label, io.BytesIO(b"3.14"))
-    return path
-
-
-def test_images_of_a_webdataset_tar_are_found_and_read_in_place(images, tmp_path):
-    path = make_tar(tmp_path / "0.tar", images)
-    sources = find_sources([path])
-    assert names(sources) == [f"{path}/shard/{image.name}" for image in images]
-    assert [source.read() for source in sources] == [image.read_bytes() for image in images]
-
-
-@pytest.mark.parametrize(
-    "write", [lambda path, images: make_tar(path, images, "w:gz"), lambda path, _: path.write_text("x" * 2000)]
-)
-def test_a_tar_that_cannot_be_read_in_place_is_refused(images, tmp_path, write):
-    write(tmp_path / "0.tar", images)
-    with pytest.raises(ValueError, match=r"'.*0\.tar' cannot be read as an uncompressed tar"):
-        find_sources([tmp_path / "0.tar"])
-
-
-@given(st.lists(st.integers(), unique=True), st.integers(1, 9))
-def test_shards_are_even_and_leave_nothing_out(items, count):
-    shards = [take_shard(items, f"{index}/{count}") for index in range(count)]
-    assert sorted(itertools.chain(*shards)) == sorted(items)
-    assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
 @pytest.mark.parametrize("shard", ["2/2", "0/0", "1", "1/", "/2", "a/b", "0/2/3", "", "1.0/2", "²/3"])
@@ -231,7 +119,7 @@ def test_the_cache_does_not_depend_on_batch_size_workers_or_way_of_input(images,
     extract(tmp_path / "images", cache=tmp_path / "batches", batch_size=3, workers=1)
     extract(make_tar(tmp_path / "0.tar", images), cache=tmp_path / "tar")
     rows = [["name"], *([f"images/{path.name}"] for path in images)]
-    extract(table(tmp_path / "data.csv", rows), cache=tmp_path / "csv")
+    extract(write_table(tmp_path / "data.csv", rows), cache=tmp_path / "csv")
     plain = contents(tmp_path / "plain")
     assert len(plain) == 10
     for name in ("batches", "tar", "csv"):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode, find_images, read_image
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode, read_image
 
 
 def decompression_bomb(side=50_000):
@@ -82,21 +82,6 @@ def test_floating_point_pixels_are_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tiff")
     with pytest.raises(UnreadableImageError, match="no agreed range"):
         read_image(tmp_path / "a.tiff")
-
-
-def test_folders_are_searched_recursively_and_files_taken_as_named(tmp_path):
-    (tmp_path / "sub").mkdir()
-    for name in ("b.png", "a.JPG", "notes.txt", "sub/c.webp"):
-        (tmp_path / name).touch()
-    names = [path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path, tmp_path / "notes.txt"])]
-    assert names == ["a.JPG", "b.png", "sub/c.webp", "notes.txt"]
-
-
-def test_nothing_to_score_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        find_images([tmp_path / "none"])
-    with pytest.raises(FileNotFoundError, match="holds no image"):
-        find_images([tmp_path])
 
 
 def test_decoding_leaves_the_warnings_of_the_process_alone(tmp_path, monkeypatch):
