@@ -206,7 +206,7 @@ def bad(tmp_path, images):
     """Files beside the images that are none, and why."""
     folder = tmp_path / "images"
     files = {
-        "text.png": (b"not an image", "not an image, or of a format"),
+        "text.png": (b"not an image", "not an image of a format"),
         "empty.png": (b"", r"empty file (0 bytes)"),
         "cut.jpg": (truncated(folder), "truncated"),
         "bomb.png": (bomb(), "decompression bomb"),

@@ -1,0 +1,1 @@
+"""Tests mirror the package; helpers they share stand in ``helpers``."""
