@@ -17,7 +17,8 @@ import numpy as np
 import skimage
 from PIL import Image, ImageDraw, ImageFilter
 
-from maagiqa_pyiqa.cli.score import as_csv, as_table, sort_best_first
+from maagiqa_pyiqa.metrics.ranking import sort_best_first
+from maagiqa_pyiqa.metrics.score_tables import ScoreTable
 from maagiqa_pyiqa.metrics.scoring import ImageScores, create_metrics, score_images
 from maagiqa_pyiqa.support.files import write_whole
 
@@ -111,9 +112,9 @@ def main() -> int:
     paths = make_images(arguments.out / "images")
     by_path = {result.path: result for result in score_images(paths, metrics, workers=0)}
     results = [by_path[path] for path in paths]
-    ranked = sort_best_first(results, arguments.metric)
-    print(as_table(ranked, [arguments.metric]))
-    write_whole(arguments.out / "scores.csv", as_csv(ranked, [arguments.metric]))
+    table = ScoreTable(sort_best_first(results, arguments.metric), [arguments.metric])
+    print(table.as_text())
+    write_whole(arguments.out / "scores.csv", table.as_csv())
     contact_sheet(results, arguments.metric).save(arguments.out / "contact_sheet.png")
     noticed, pairs = count_noticed([result.scores[arguments.metric] for result in results])
     print(f"\n{noticed} of {pairs} damaged or nonsense versions score below their original.")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from maagiqa_pyiqa.cli.verbs import add_verb, positive
+from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
 
 EXAMPLES = """\
   maagiqa benchmark --dataset agiqa-3k --root AGIQA-3K
@@ -35,9 +35,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", metavar="DIR", help="where scores and report go (default: benchmark/DATASET)")
     parser.add_argument("--resamples", type=positive, metavar="N", help="of the bootstrap (default 1000)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the bootstrap and of metrics that crop (default 0)")
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="images at once (default 8)")
-    parser.add_argument("--workers", type=int, metavar="N", help="decoding processes (default 2)")
+    add_scoring_arguments(parser, batch_size=None, workers=None)
     parser.add_argument("--retry-failed", action="store_true", default=None, help="try images again that failed before")
     parser.add_argument("--baseline", metavar="NAME", help="metric that the report holds the best against")
     parser.add_argument(

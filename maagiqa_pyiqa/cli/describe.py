@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from maagiqa_pyiqa.cli.verbs import add_verb, positive
+from maagiqa_pyiqa.cli.verbs import add_device, add_files, add_inputs, add_verb, positive
 from maagiqa_pyiqa.support.files import write_whole
 
 EXAMPLES = """\
@@ -21,17 +21,17 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     """Add the verb."""
     summary = "Ask the large model both questions about an image and print what it answers."
     parser = add_verb(verbs, "describe", summary, EXAMPLES, run)
-    parser.add_argument("inputs", nargs="+", metavar="PATH", help="image files or folders (searched recursively)")
+    add_inputs(parser)
     parser.add_argument(
         "--semantics",
         default="mplug-owl2",
         metavar="SPEC",
         help="mplug-owl2 (default), mplug-owl2:DIR_OR_HUB_ID or transformers:DIR_OR_HUB_ID",
     )
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
+    add_device(parser)
     parser.add_argument("--dtype", default="auto", metavar="T", help="auto (default), fp32, bf16 or fp16")
     parser.add_argument("--max-tokens", type=positive, default=128, metavar="N", help="longest answer (default 128)")
-    parser.add_argument("--json", metavar="FILE", help="write the answers as JSON")
+    add_files(parser, "the answers", "json")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,15 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from maagiqa_pyiqa.cli.verbs import add_verb, positive
+from maagiqa_pyiqa.cli.verbs import (
+    add_batch_size,
+    add_device,
+    add_engine,
+    add_files,
+    add_inputs,
+    add_verb,
+    positive,
+)
 from maagiqa_pyiqa.support.files import write_whole
 
 if TYPE_CHECKING:
@@ -28,7 +36,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     """Add the verb."""
     summary = "Extract semantic features into a cache; what is there is skipped, so run it again after any stop."
     parser = add_verb(verbs, "extract", summary, EXAMPLES, run)
-    parser.add_argument("inputs", nargs="+", metavar="PATH", help="images, folders, globs, CSVs, uncompressed tars")
+    add_inputs(parser, "image files, folders, globs, CSVs of paths, uncompressed tars, or URLs of them")
     parser.add_argument("--cache", required=True, metavar="DIR", help="cache directory or URL (s3://, gs://, hf://)")
     parser.add_argument(
         "--extractor",
@@ -36,20 +44,19 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         metavar="SPEC",
         help="mplug-owl2 (default), mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID or visual",
     )
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="images at once (default: the extractor's)")
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
+    add_batch_size(parser, None, "the extractor's")
+    add_device(parser)
     parser.add_argument("--dtype", default="auto", metavar="T", help="of the model: auto (default), fp32, bf16, fp16")
     parser.add_argument(
         "--cache-dtype", default="float16", metavar="T", help="on disk, for a new cache: float16 (default) or float32"
     )
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="take every N-th image from the I-th on")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where it runs (default local)")
-    parser.add_argument("--actors", type=positive, default=1, metavar="N", help="most models at once, with ray")
+    add_engine(parser, "models")
     parser.add_argument("--column", metavar="NAME", help="column of a CSV that holds paths")
     parser.add_argument("--root", metavar="DIR", help="folder that a CSV's paths start from (default: the CSV's)")
     parser.add_argument("--retry-failed", action="store_true", help="try images again that could not be extracted")
     parser.add_argument("--workers", type=positive, default=4, metavar="N", help="threads that decode (default 4)")
-    parser.add_argument("--json", metavar="FILE", help="write what became of the images as JSON")
+    add_files(parser, "what became of the images", "json")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,11 +1,27 @@
-"""What verbs share: making a parser with examples."""
+"""What verbs share: a parser with examples, the arguments that mean the same in each, the files they write."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Protocol
+
+from maagiqa_pyiqa.support.files import write_whole
 
 Handler = Callable[[argparse.Namespace], int]
+
+
+class Table(Protocol):
+    """What a verb prints, and writes for ``--csv`` and ``--json``."""
+
+    def as_text(self) -> str:
+        """For people."""
+
+    def as_csv(self) -> str:
+        """For spreadsheets."""
+
+    def as_json(self) -> str:
+        """For programs."""
 
 
 def add_verb(
@@ -23,11 +39,54 @@ def add_verb(
     return parser
 
 
-def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every verb that scores files asks for: batch size, device, decoding processes."""
-    parser.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images at once (default 8)")
+def add_inputs(parser: argparse.ArgumentParser, kinds: str = "image files, folders, globs or CSVs of paths") -> None:
+    """Add the images to work on."""
+    parser.add_argument("inputs", nargs="+", metavar="PATH", help=f"{kinds}; folders are searched recursively")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="decoding processes (default 2)")
+
+
+def add_scoring_arguments(parser: argparse.ArgumentParser, batch_size: int | None = 8, workers: int | None = 2) -> None:
+    """Add what every verb that scores files asks for: batch size, device, decoding processes.
+
+    Args:
+        parser: of the verb.
+        batch_size: default; None where an option file may name it.
+        workers: likewise.
+    """
+    add_batch_size(parser, batch_size, "8")
+    add_device(parser)
+    parser.add_argument("--workers", type=int, default=workers, metavar="N", help="decoding processes (default 2)")
+
+
+def add_batch_size(parser: argparse.ArgumentParser, default: int | None, meaning: str) -> None:
+    """Add ``--batch-size``; ``meaning`` says what the default is."""
+    help_text = f"images at once (default: {meaning})"
+    parser.add_argument("--batch-size", type=positive, default=default, metavar="N", help=help_text)
+
+
+def add_engine(parser: argparse.ArgumentParser, copies: str) -> None:
+    """Add ``--engine`` and ``--actors``; ``copies`` says of what each actor holds one."""
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where it runs (default local)")
+    parser.add_argument("--actors", type=positive, default=1, metavar="N", help=f"most {copies} at once, with ray")
+
+
+def add_files(parser: argparse.ArgumentParser, content: str, *formats: str) -> None:
+    """Add a file to write ``content`` to for each of ``formats``, such as ``csv`` and ``json``."""
+    for name in formats:
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"write {content} as {name.upper()}")
+
+
+def show(arguments: argparse.Namespace, table: Table) -> None:
+    """Print a table and write it to the files of ``--csv`` and ``--json``."""
+    print(table.as_text())
+    if arguments.csv:
+        write_whole(arguments.csv, table.as_csv())
+    if arguments.json:
+        write_whole(arguments.json, table.as_json())
 
 
 def positive(text: str) -> int:

@@ -1,0 +1,127 @@
+"""Scores and rankings as people and programs read them: plain text, CSV, JSON, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from maagiqa_pyiqa.images.sources import is_url
+from maagiqa_pyiqa.metrics.scoring import ImageScores
+from maagiqa_pyiqa.support.files import written_whole
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of images by ``metrics``, in the order of ``images``; ``unavailable`` metrics with the reason."""
+
+    images: Sequence[ImageScores]
+    metrics: Sequence[str]
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    def as_text(self) -> str:
+        """Ranked table of the images that have a score."""
+        widths = [max(len(metric), 8) for metric in self.metrics]
+        lines = [_line("rank", self.metrics, widths, "image")]
+        for rank, image in enumerate((image for image in self.images if image.scores), start=1):
+            cells = [f"{image.scores[m]:.4f}" if m in image.scores else "-" for m in self.metrics]
+            lines.append(_line(rank, cells, widths, image.path))
+        return "\n".join(lines)
+
+    def as_csv(self) -> str:
+        """Columns ``image``, one per metric, ``error``; every image has a row."""
+        rows = (
+            [image.path, *(image.scores.get(metric, "") for metric in self.metrics), image.error]
+            for image in self.images
+        )
+        return _csv(["image", *self.metrics, "error"], rows)
+
+    def as_json(self) -> str:
+        """An object with ``images`` (path, scores, error) and ``unavailable_metrics``."""
+        images = [
+            {"image": str(image.path), "scores": image.scores, "error": image.error or None} for image in self.images
+        ]
+        return _json({"images": images, "unavailable_metrics": dict(self.unavailable)})
+
+    def write_parquet(self, path: str) -> None:
+        """Write columns ``image``, one per metric, ``error``, null where there is none, to a file or an fsspec URL."""
+        import pyarrow
+        from pyarrow import parquet
+
+        scores = {m: [image.scores.get(m) for image in self.images] for m in self.metrics}
+        columns = {
+            "image": pyarrow.array([str(image.path) for image in self.images], pyarrow.string()),
+            **{metric: pyarrow.array(values, pyarrow.float64()) for metric, values in scores.items()},
+            "error": pyarrow.array([image.error or None for image in self.images], pyarrow.string()),
+        }
+        if is_url(path):
+            import fsspec
+
+            with fsspec.open(path, "wb") as file:
+                parquet.write_table(pyarrow.table(columns), file)
+        else:
+            with written_whole(path) as aside:
+                parquet.write_table(pyarrow.table(columns), aside)
+
+
+class RankedImage(NamedTuple):
+    """One row of a ranking; ``prompt`` is empty where none was given."""
+
+    prompt: str
+    rank: int
+    score: float
+    image: str
+
+
+@dataclass(frozen=True)
+class RankingTable:
+    """The best images of each prompt."""
+
+    rows: Sequence[RankedImage]
+
+    @classmethod
+    def from_ranking(cls, ranking: Mapping[str, Sequence[ImageScores]], metric: str) -> RankingTable:
+        """Table of what ``rank_by_prompt`` gives for ``metric``."""
+        return cls(
+            [
+                RankedImage(prompt, rank, image.scores[metric], str(image.path))
+                for prompt, images in ranking.items()
+                for rank, image in enumerate(images, start=1)
+            ]
+        )
+
+    def as_text(self) -> str:
+        """Rank, score and image, each group under its prompt."""
+        lines: list[str] = []
+        for row in self.rows:
+            lines += [row.prompt] if row.prompt and row.rank == 1 else []
+            lines.append(f"{row.rank:>4}  {row.score:>8.4f}  {row.image}")
+        return "\n".join(lines)
+
+    def as_csv(self) -> str:
+        """Columns ``prompt``, ``rank``, ``score``, ``image``."""
+        return _csv(RankedImage._fields, self.rows)
+
+    def as_json(self) -> str:
+        """A list of objects with the same fields."""
+        return _json([row._asdict() for row in self.rows])
+
+
+def _line(rank: object, cells: Sequence[str], widths: Sequence[int], image: object) -> str:
+    columns = "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+    return f"{rank:>4}  {columns}  {image}"
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1) + "\n"
