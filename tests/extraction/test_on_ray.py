@@ -22,6 +22,7 @@ from maagiqa_pyiqa.cache.verify import verify
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.extraction import on_ray as ray_engine
 from maagiqa_pyiqa.extraction.run import Summary
+from maagiqa_pyiqa.images.decoding import FORMATS
 from maagiqa_pyiqa.images.sources import find_sources
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 from tests.helpers.mplug_owl2_models import random_picture
@@ -137,7 +138,7 @@ def test_failures_are_recorded_and_reported(extracted):
     assert (summary.extracted, summary.cached, summary.skipped_failures, summary.interrupted) == (GOOD, 0, 0, False)
     assert {(Path(name).name, reason) for name, reason in summary.failures} == {
         ("empty.png", "empty file (0 bytes)"),
-        ("text.jpg", "not an image of a format that is read here"),
+        ("text.jpg", f"not an image of a format that is read here ({', '.join(FORMATS)})"),
     }
     assert {(failure.source, failure.reason) for failure in FeatureCache.open(location).failures()} == set(
         summary.failures
