@@ -15,6 +15,7 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from torch.utils.data import DataLoader, Dataset
 
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, read_image
+from maagiqa_pyiqa.metrics.availability import explain, short_reason
 from maagiqa_pyiqa.support.options import nearest
 
 Metrics = Mapping[str, torch.nn.Module]
@@ -63,15 +64,9 @@ def create_metrics(
     for name in names:
         try:
             metrics[name] = pyiqa.create_metric(name, device=torch.device(device) if device else None)
-        except Exception as error:
-            failures[name] = short_reason(error)
+        except (Exception, SystemExit) as error:
+            failures[name] = explain(error)
     return metrics, failures
-
-
-def short_reason(error: BaseException) -> str:
-    """First line of an error's message, or its type."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
 
 
 def is_lower_better(metric: str) -> bool:

@@ -24,6 +24,17 @@ WEIGHT_HOSTS = (
 )
 
 
+class UnreachableError(ConnectionError):
+    """A host that does not answer; ``remedy`` says what to do instead, in one sentence or more."""
+
+    def __init__(self, host: str, port: int, remedy: str) -> None:
+        super().__init__(f"{host} cannot be reached from here. {remedy}")
+        self.host, self.port, self.remedy = host, port, remedy
+
+    def __reduce__(self) -> tuple[type[UnreachableError], tuple[str, int, str]]:
+        return UnreachableError, (self.host, self.port, self.remedy)
+
+
 def is_reachable(host: str, port: int = 443, limit: float = LIMIT_SECONDS) -> bool:
     """Return whether a TCP connection to ``host`` opens within ``limit`` seconds, name look-up included.
 
@@ -49,9 +60,9 @@ def is_reachable(host: str, port: int = 443, limit: float = LIMIT_SECONDS) -> bo
 
 
 def require_reachable(host: str, remedy: str, port: int = 443) -> None:
-    """Raise ConnectionError naming ``host`` and the remedy unless it can be reached within LIMIT_SECONDS."""
+    """Raise UnreachableError naming ``host`` and the remedy unless it can be reached within LIMIT_SECONDS."""
     if not is_reachable(host, port):
-        raise ConnectionError(f"{host} cannot be reached from here. {remedy}")
+        raise UnreachableError(host, port, remedy)
 
 
 def find_unreachable(hosts: Collection[str]) -> list[str]:

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from maagiqa_pyiqa.cli import doctor
 from maagiqa_pyiqa.cli.main import VERBS, main
 
 
@@ -64,28 +63,3 @@ def test_split_names_what_is_wrong(tmp_path, capsys, arguments, message):
 def test_train_without_its_option_file_says_so(capsys):
     assert main(["train", "-opt", "none.yml"]) == 2
     assert "option file 'none.yml' does not exist" in capsys.readouterr().err
-
-
-def test_doctor_tells_what_runs_and_what_is_missing(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("maagiqa_pyiqa.support.reachability.is_reachable", lambda *_: False)
-    monkeypatch.setattr("maagiqa_pyiqa.archs.checkpoint.weights_folder", lambda: tmp_path)
-    assert main(["doctor", "-m", "maagiqa-lite", "-m", "maagiqa", "--json", str(tmp_path / "d.json")]) == 1
-    out = capsys.readouterr().out
-    findings = json.loads((tmp_path / "d.json").read_text())
-    assert findings["metrics"]["maagiqa-lite"] == "runs"
-    assert f"put them into {tmp_path}" in findings["metrics"]["maagiqa"]
-    assert "start-up hook" in out
-    assert set(findings["hosts"].values()) == {"out of reach"}
-
-
-@pytest.mark.parametrize(
-    ("reason", "online", "said"),
-    [
-        ("No module named 'icecream'", True, "pip install it"),
-        ("urlopen error", True, "fetched at first use"),
-        ("urlopen error", False, "no host answers"),
-        ("index out of range", True, "fails: index out of range"),
-    ],
-)
-def test_doctor_explains(reason, online, said):
-    assert said in doctor._explain(reason, online)
