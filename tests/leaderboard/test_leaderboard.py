@@ -26,7 +26,6 @@ from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.participants import parse_participant, parse_participants
 from maagiqa_pyiqa.leaderboard.published import find_published, load_published
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, read_option_file, run_benchmark
-from maagiqa_pyiqa.metrics.identity import digest_of_everything, identify
 from tests.helpers import leaderboard_metrics
 from tests.helpers.places import ROOT
 
@@ -305,29 +304,6 @@ def test_the_hub_is_not_asked_where_it_does_not_answer(options, no_hosts, monkey
     results = run_benchmark(options(metrics=["hyperiqa"]))
     assert time.monotonic() - start < 15
     assert "run 'hf download timm/resnet50.a1_in1k' where the hub answers" in results["participants"][0]["reason"]
-
-
-def test_weights_outside_the_state_dict_are_part_of_the_identity(no_hosts):
-    no_hosts.mkdir()
-    digests = []
-    for seed in (0, 0, 1):
-        generator = torch.Generator().manual_seed(seed)
-        weights = (torch.rand(5, 1, generator=generator), torch.rand(5, 36, generator=generator))
-        torch.save(weights, no_hosts / "brisque_svm_weights.pth")
-        digests.append(digest_of_everything(parse_participant("brisque").create("cpu")))
-    assert digests[0] == digests[1]
-    assert digests[0] != digests[2]
-    assert digest_of_everything(parse_participant("piqe").create("cpu")) is None
-
-
-def test_the_large_model_is_part_of_the_identity(tmp_path):
-    keys = []
-    for content in ("one", "another"):
-        (tmp_path / "config.json").write_text(content)
-        word = {"name": "x", "metric": "one-align", "options": {"source": str(tmp_path)}}
-        one = parse_participant(word)
-        keys.append(identify(one.create("cpu"), one.metric, one.options).key)
-    assert keys[0] != keys[1]
 
 
 # -------------------------------------------------------------------------------------------------------- participants
