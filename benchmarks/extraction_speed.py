@@ -26,7 +26,8 @@ from PIL import Image
 
 from benchmarks.random_mplug_owl2 import SIZES, config_of, write_model
 from benchmarks.reference_pass import reference_features
-from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor, choose_dtype
+from maagiqa_pyiqa.semantics.batched_extractor import choose_dtype
+from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
 from maagiqa_pyiqa.semantics.protocol import TORCH_DTYPES
 
 PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense half precision, from the vendor's data sheets
@@ -52,7 +53,7 @@ def main() -> None:
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.model or Path(scratch) / "model"
-        dtype = choose_dtype(torch.device(arguments.device), arguments.dtype)
+        dtype = choose_dtype(arguments.dtype, torch.device(arguments.device), MplugOwl2Extractor.gpu_dtype)
         if not (folder / "config.json").is_file():
             write_model(folder, config_of(**SIZES[arguments.size]), dtype)
         paths = write_images(Path(scratch), arguments.images)

@@ -45,7 +45,7 @@ class OneAlign(nn.Module):
         quantization: str = "none",
     ) -> None:
         super().__init__()
-        from maagiqa_pyiqa.semantics.loading import resolve_model
+        from maagiqa_pyiqa.semantics.model_files import resolve_model
         from maagiqa_pyiqa.semantics.mplug_owl2.quantization import QUANTIZATIONS
         from maagiqa_pyiqa.semantics.protocol import DTYPES
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.verbs import add_device, add_files, add_inputs, add_verb, positive
+from maagiqa_pyiqa.semantics.extractor import list_specs
+from maagiqa_pyiqa.semantics.prompts import QUESTIONS
 from maagiqa_pyiqa.support.files import write_whole
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.semantics.protocol import DescribingExtractor
 
 EXAMPLES = """\
   maagiqa describe image.png
@@ -26,7 +32,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         "--semantics",
         default="mplug-owl2",
         metavar="SPEC",
-        help="mplug-owl2 (default), mplug-owl2:DIR_OR_HUB_ID or transformers:DIR_OR_HUB_ID",
+        help=f"{list_specs(describing=True)} (default mplug-owl2)",
     )
     add_device(parser)
     parser.add_argument("--dtype", default="auto", metavar="T", help="auto (default), fp32, bf16 or fp16")
@@ -40,19 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     from maagiqa_pyiqa.images.decoding import UnreadableImageError
     from maagiqa_pyiqa.images.sources import find_files
-    from maagiqa_pyiqa.semantics.extractor import create_extractor
-    from maagiqa_pyiqa.semantics.prompts import QUESTIONS
+    from maagiqa_pyiqa.semantics.extractor import create_describer
 
-    if arguments.semantics == "visual":
-        raise ValueError("the extractor 'visual' has no words; use --semantics mplug-owl2:DIR or transformers:DIR.")
     paths = find_files(arguments.inputs)
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = create_extractor(arguments.semantics, device, arguments.dtype, words=True)
+    model = create_describer(arguments.semantics, device, arguments.dtype)
     answers, failed = [], 0
     for path in paths:
         print(path)
         try:
-            words = {name: _ask(model, path, name, QUESTIONS[name], arguments.max_tokens) for name in model.prompts}
+            words = {prompt: _ask(model, path, prompt, arguments.max_tokens) for prompt in model.prompts}
             answers.append({"image": str(path), "answers": words, "error": None})
         except UnreadableImageError as error:
             failed += 1
@@ -63,10 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _ask(model: Any, path: Any, prompt: str, question: str, limit: int) -> str:
+def _ask(model: DescribingExtractor, path: Path, prompt: str, limit: int) -> str:
     """Print the question and, as it is written, the answer; return the answer."""
     words = []
-    print(f"  {question}\n    ", end="", flush=True)
+    print(f"  {QUESTIONS.get(prompt, prompt)}\n    ", end="", flush=True)
     for piece in model.describe(path, prompt, limit):
         print(piece.replace("\n", "\n    "), end="", flush=True)
         words.append(piece)

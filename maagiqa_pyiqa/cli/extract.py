@@ -19,6 +19,7 @@ from maagiqa_pyiqa.cli.verbs import (
     add_verb,
     positive,
 )
+from maagiqa_pyiqa.semantics.extractor import list_specs
 from maagiqa_pyiqa.support.files import write_whole
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         "--extractor",
         default="mplug-owl2",
         metavar="SPEC",
-        help="mplug-owl2 (default), mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID or visual",
+        help=f"{list_specs(running_model=True)} (default mplug-owl2)",
     )
     add_batch_size(parser, None, "the extractor's")
     add_device(parser)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from maagiqa_pyiqa.cache.feature_cache import FeatureCache
 from maagiqa_pyiqa.extraction.run import Extraction, Summary
 from maagiqa_pyiqa.images.sources import ImageSource, is_url
-from maagiqa_pyiqa.semantics.extractor import create_extractor, require_spec
+from maagiqa_pyiqa.semantics.extractor import create_extractor, parse_spec
 
 if TYPE_CHECKING:
     import pyarrow
@@ -72,7 +72,7 @@ def extract_with_ray(
     """
     from tqdm import tqdm
 
-    require_spec(extractor_options["spec"])
+    parse_spec(extractor_options["spec"])
     if not is_url(location):
         location = os.path.abspath(os.path.expanduser(location))
     if retry_failed:  # once, and not by actors, which would forget what others have just found

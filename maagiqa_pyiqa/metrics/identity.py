@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from torch import nn
 
 from maagiqa_pyiqa import __version__
-from maagiqa_pyiqa.semantics.loading import resolve_model, weights_digest
+from maagiqa_pyiqa.semantics.extractor import extractor_fingerprint
+from maagiqa_pyiqa.semantics.model_files import folder_fingerprint, resolve_model, weights_digest
 
 OWN_PACKAGE = "maagiqa_pyiqa"
 
@@ -81,26 +81,7 @@ def _large_model(options: Mapping[str, Any]) -> str | None:
     semantics = options.get("semantics")
     if options.get("type") != "MAAGIQA" or semantics is None:
         return None
-    return _semantics_fingerprint(semantics) if isinstance(semantics, str) else str(semantics.fingerprint)
-
-
-def _semantics_fingerprint(spec: str) -> str:
-    from maagiqa_pyiqa.semantics.extractor import create_extractor, require_spec
-
-    require_spec(spec)
-    name, _, source = spec.partition(":")
-    if name in ("visual", "cache"):  # cheap to make
-        return create_extractor(spec).fingerprint
-    from maagiqa_pyiqa.semantics.mplug_owl2.extractor import HUB_ID
-
-    return folder_fingerprint(resolve_model(source or HUB_ID, f"semantics='{spec}'"))
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """Hash of the names, sizes and times of change of a model directory's files: gigabytes are not read for it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    states = [(str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
+    return extractor_fingerprint(semantics) if isinstance(semantics, str) else str(semantics.fingerprint)
 
 
 # ------------------------------------------------------------------------------------------------------------ weights

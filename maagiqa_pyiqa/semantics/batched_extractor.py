@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -18,7 +18,8 @@ from torchvision.transforms.functional import to_pil_image
 
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.images.tensors import check_images
-from maagiqa_pyiqa.semantics.protocol import Images, fingerprint_of
+from maagiqa_pyiqa.semantics.protocol import DTYPES, TORCH_DTYPES, Images, fingerprint_of
+from maagiqa_pyiqa.support.options import require_choice
 
 Result = tuple[int, "torch.Tensor | Exception"]
 # an opened PIL image is decoded when first used, which two threads must not do at once; one lock for few images
@@ -103,6 +104,40 @@ class BatchedExtractor(abc.ABC):
         usable = [x for _, x in batch if not isinstance(x, Exception)]
         features = iter(self._encode(usable) if usable else ())
         return [(index, x if isinstance(x, Exception) else _finite(next(features))) for index, x in batch]
+
+
+class ModelExtractor(BatchedExtractor):
+    """A batched extractor that runs a model, with the same numbers inside a caller's autocast.
+
+    Args:
+        device: where it runs; the CPU by default.
+        dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32 on a CPU and ``gpu_dtype`` elsewhere.
+        batch_size: images encoded at once; by default the first of ``batch_sizes`` on a CPU, elsewhere the second.
+        workers: threads that decode and prepare.
+    """
+
+    gpu_dtype: ClassVar[str]
+    batch_sizes: ClassVar[tuple[int, int]]
+
+    def __init__(self, device: torch.device | str | None, dtype: str, batch_size: int | None, workers: int = 4) -> None:
+        self.device = torch.device(device or "cpu")
+        self.dtype = choose_dtype(dtype, self.device, self.gpu_dtype)
+        super().__init__(self.batch_sizes[self.device.type != "cpu"] if batch_size is None else batch_size, workers)
+
+    def _features(self, batch: list[tuple[int, Any]]) -> list[Result]:
+        with torch.autocast(self.device.type, enabled=False):
+            return super()._features(batch)
+
+
+def choose_dtype(dtype: str, device: torch.device, gpu_dtype: str) -> torch.dtype:
+    """Return the dtype of a name in DTYPES; ``auto`` is fp32 on a CPU and ``gpu_dtype`` elsewhere."""
+    require_choice("semantic extractor", "dtype", dtype, DTYPES)
+    return TORCH_DTYPES[dtype if dtype != "auto" else "fp32" if device.type == "cpu" else gpu_dtype]
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """``float16`` for ``torch.float16``, as fingerprints and messages have it."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _finite(features: torch.Tensor) -> torch.Tensor | Exception:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+from maagiqa_pyiqa.cache.feature_cache import FeatureCache, read_manifest
 from maagiqa_pyiqa.cache.index import ABSENT
 from maagiqa_pyiqa.cache.keys import file_key, pixel_key
 from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
@@ -42,6 +42,16 @@ class CachedExtractor(BatchedExtractor):
         self.prompts = self.cache.manifest.prompts
         self.feature_dim = self.cache.manifest.feature_dim
         self.fingerprint = self.cache.manifest.fingerprint
+
+    @classmethod
+    def feature_dim_of(cls, location: str) -> int:
+        """Return D of a cache's features without opening its parts."""
+        return read_manifest(location).feature_dim
+
+    @classmethod
+    def fingerprint_of_source(cls, location: str) -> str:
+        """Return the fingerprint of the extractor that filled a cache, without opening its parts."""
+        return read_manifest(location).fingerprint
 
     @property
     def fingerprint_parts(self) -> Mapping[str, Any]:

@@ -13,17 +13,18 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, Result, as_pil
-from maagiqa_pyiqa.semantics.loading import resolve_model, weights_digest
+from maagiqa_pyiqa.semantics.batched_extractor import ModelExtractor, Result, as_pil, name_of
+from maagiqa_pyiqa.semantics.model_files import folder_fingerprint, resolve_model, weights_digest
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
-from maagiqa_pyiqa.semantics.protocol import TORCH_DTYPES
+from maagiqa_pyiqa.support.options import require_choice
 
+SPEC = "semantics='transformers:...'"  # where a source is given, for messages
 POOLING = "mean over non-padding positions of the last hidden state"
 
 
-class TransformersExtractor(BatchedExtractor):
+class TransformersExtractor(ModelExtractor):
     """Semantic extractor on a model that ``AutoModelForImageTextToText`` and ``AutoProcessor`` load.
 
     Args:
@@ -39,6 +40,9 @@ class TransformersExtractor(BatchedExtractor):
         ValueError: no image-text model, one whose weights are not all there, or one without a chat template for images.
     """
 
+    gpu_dtype = "bf16"
+    batch_sizes = (2, 8)
+
     def __init__(
         self,
         source: str | Path,
@@ -49,11 +53,8 @@ class TransformersExtractor(BatchedExtractor):
         questions: Mapping[str, str] = QUESTIONS,
         words: bool = True,
     ) -> None:
-        self.device = torch.device(device or "cpu")
-        on_cpu = self.device.type == "cpu"
-        self.dtype = TORCH_DTYPES[dtype if dtype != "auto" else "fp32" if on_cpu else "bf16"]
-        super().__init__((2 if on_cpu else 8) if batch_size is None else batch_size)
-        folder = resolve_model(str(source), "semantics='transformers:...'")
+        super().__init__(device, dtype, batch_size)
+        folder = resolve_model(str(source), SPEC)
         self.processor, self.model = _load(folder, self.dtype)
         self.model = self.model.to(self.device).eval().requires_grad_(False)
         self.prompts = tuple(questions)
@@ -74,6 +75,17 @@ class TransformersExtractor(BatchedExtractor):
             raise ValueError(f"the chat template in '{folder}' takes no image: {_reason(error)}") from error
         return text
 
+    @classmethod
+    def feature_dim_of(cls, source: str) -> int:
+        """Return D as the model's configuration has it."""
+        config = AutoConfig.from_pretrained(resolve_model(source, SPEC), local_files_only=True, trust_remote_code=False)
+        return int(config.get_text_config().hidden_size)  # knows the widths that a config.json leaves out
+
+    @classmethod
+    def fingerprint_of_source(cls, source: str) -> str:
+        """Hash the state of the model's files."""
+        return folder_fingerprint(resolve_model(source, SPEC))
+
     @property
     def fingerprint_parts(self) -> Mapping[str, Any]:
         """All that the numbers depend on, readable; reads every weight once."""
@@ -84,7 +96,7 @@ class TransformersExtractor(BatchedExtractor):
             "prompts": [[n, text, self.processor.tokenizer(text)["input_ids"]] for n, text in self._texts.items()],
             "pooling": POOLING,
             "preprocessing": self.processor.to_json_string(),
-            "dtype": str(self.dtype).removeprefix("torch."),
+            "dtype": name_of(self.dtype),
         }
 
     def _prepare(self, image: Any) -> Image.Image:
@@ -99,8 +111,7 @@ class TransformersExtractor(BatchedExtractor):
             return [result for one in batch for result in self._features([one])]
 
     def _encode(self, batch: list[Image.Image]) -> torch.Tensor:
-        with torch.autocast(self.device.type, enabled=False):  # the same numbers inside a caller's autocast
-            return torch.stack([self._mean_state(text, batch) for text in self._texts.values()], dim=1).cpu()
+        return torch.stack([self._mean_state(text, batch) for text in self._texts.values()], dim=1).cpu()
 
     def _mean_state(self, text: str, batch: list[Image.Image]) -> torch.Tensor:
         inputs = self._inputs(text, batch)
@@ -128,16 +139,8 @@ class TransformersExtractor(BatchedExtractor):
 
     @torch.no_grad()
     def describe(self, image: Any, prompt: str, limit: int = 128) -> Iterator[str]:
-        """Yield the model's own words about an image, the likeliest at each step.
-
-        Args:
-            image: path, PIL image or tensor (3, H, W) in [0, 1].
-            prompt: which of ``prompts`` to answer.
-            limit: most tokens to write.
-
-        Raises:
-            ValueError: the image cannot be read.
-        """
+        """Yield the whole answer, the likeliest token at each step; see ``DescribingExtractor``."""
+        require_choice("describe", "prompt", prompt, self.prompts)
         inputs = self._inputs(self._texts[prompt], [as_pil(image)])
         ids = self.model.generate(**inputs, max_new_tokens=limit, do_sample=False)
         yield self.processor.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)

@@ -20,12 +20,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.images.tensors import check_images, squash
-from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
-from maagiqa_pyiqa.semantics.protocol import TORCH_DTYPES
+from maagiqa_pyiqa.semantics.batched_extractor import ModelExtractor, as_pil, name_of
 from maagiqa_pyiqa.weights import packaged_weights
 
 BACKBONE = "tf_efficientnet_lite2"
 INPUT_SIZE = 260
+FEATURE_DIM = 1280
 
 
 class VisualEncoder(nn.Module):
@@ -37,14 +37,13 @@ class VisualEncoder(nn.Module):
         super().__init__()
         self.backbone = timm.create_model(BACKBONE, pretrained=False, num_classes=0)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Encode a batch."""
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
         x = ((x - 0.5) / 0.5).contiguous(memory_format=torch.channels_last)
         positions = self.backbone.forward_features(x).flatten(2)  # (N, 1280, 9 * 9)
         return torch.stack([positions.mean(-1), positions.std(-1, correction=0)], dim=1)
 
 
-class VisualExtractor(BatchedExtractor):
+class VisualExtractor(ModelExtractor):
     """Semantic extractor on the packaged VisualEncoder; protocol in ``semantics.protocol``.
 
     Args:
@@ -54,15 +53,25 @@ class VisualExtractor(BatchedExtractor):
     """
 
     prompts = ("visual_mean", "visual_deviation")
-    feature_dim = 1280
+    feature_dim = FEATURE_DIM
+    gpu_dtype = "fp32"
+    batch_sizes = (16, 16)
 
     def __init__(
         self, device: torch.device | str | None = None, dtype: str = "auto", *, batch_size: int | None = None
     ) -> None:
-        super().__init__(16 if batch_size is None else batch_size, workers=2)
-        self.device = torch.device(device or "cpu")
-        self.dtype = TORCH_DTYPES["fp32" if dtype == "auto" else dtype]
+        super().__init__(device, dtype, batch_size, workers=2)
         self._encoder = _load_encoder().to(self.device, self.dtype)
+
+    @classmethod
+    def feature_dim_of(cls) -> int:
+        """Return D without loading anything."""
+        return FEATURE_DIM
+
+    @classmethod
+    def fingerprint_of_source(cls) -> str:
+        """Return the fingerprint itself: the weights are small."""
+        return cls().fingerprint
 
     @property
     def fingerprint_parts(self) -> Mapping[str, Any]:
@@ -72,7 +81,7 @@ class VisualExtractor(BatchedExtractor):
             "weights": hashlib.sha256(packaged_weights("visual_encoder").read_bytes()).hexdigest(),
             "prompts": self.prompts,
             "preprocessing": f"squash {INPUT_SIZE} cubic-antialias, mean 0.5, std 0.5",
-            "dtype": str(self.dtype).removeprefix("torch."),
+            "dtype": name_of(self.dtype),
         }
 
     def _prepare(self, image: Any) -> torch.Tensor:
@@ -82,8 +91,7 @@ class VisualExtractor(BatchedExtractor):
 
     def _encode(self, batch: list[torch.Tensor]) -> torch.Tensor:
         x = torch.stack(batch).to(self.device, self.dtype)
-        with torch.autocast(self.device.type, enabled=False):  # the same numbers inside a caller's autocast
-            return self._encoder(x).float().cpu()
+        return self._encoder(x).float().cpu()
 
 
 def _load_encoder() -> VisualEncoder:

@@ -16,7 +16,7 @@ from torchvision.transforms.functional import to_tensor
 
 from benchmarks.reference_pass import full_pass
 from maagiqa_pyiqa.archs.one_align_arch import TASKS, OneAlign
-from maagiqa_pyiqa.semantics.mplug_owl2.extractor import load_mplug_owl2
+from maagiqa_pyiqa.semantics.mplug_owl2.loading import load_mplug_owl2
 from maagiqa_pyiqa.semantics.mplug_owl2.pixels import ClipPixels
 from maagiqa_pyiqa.semantics.mplug_owl2.tokens import LlamaTokens
 from tests.helpers.mplug_owl2_models import GRAY, random_picture, write_saturating

@@ -22,7 +22,7 @@ from maagiqa_pyiqa.extraction.run import Extraction
 from maagiqa_pyiqa.images.sources import find_sources
 from maagiqa_pyiqa.semantics import extractor
 from maagiqa_pyiqa.semantics.extractor import create_extractor
-from tests.helpers.fake_extractor import FACTORIES, FakeExtractor, spec, write_pictures
+from tests.helpers.fake_extractor import BACKENDS, FakeExtractor, spec, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_failures_are_noted_and_forgotten(location):
 
 
 def test_the_command_line_takes_urls(location, images, expected, capsys, monkeypatch):
-    monkeypatch.setattr(extractor, "FACTORIES", FACTORIES)
+    monkeypatch.setattr(extractor, "BACKENDS", BACKENDS)
     command = ["extract", str(images[0].parent), "--cache", location, "--extractor", spec()]
     assert main(command) == 0
     assert "10 extracted" in capsys.readouterr().out

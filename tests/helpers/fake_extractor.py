@@ -26,6 +26,7 @@ from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.extraction import run as extraction
 from maagiqa_pyiqa.semantics import extractor
 from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
+from maagiqa_pyiqa.semantics.extractor import Backend
 from tests.helpers.places import ROOT
 
 PROMPTS = ("semantic_content", "coherence")
@@ -72,11 +73,23 @@ def statistics_of(pixels):
     return float((pixels * weights).mean())
 
 
-def make_fake(source, device=None, dtype="auto", batch_size=None):
-    return FakeExtractor(batch_size, **json.loads(source))
+class FakeExtractorOfSpec(FakeExtractor):
+    """The fake extractor as a backend: the source is its options in JSON."""
+
+    def __init__(self, source, device=None, dtype="auto", *, batch_size=None):
+        super().__init__(batch_size, **json.loads(source))
+
+    @classmethod
+    def feature_dim_of(cls, source):
+        return cls(source).feature_dim
+
+    @classmethod
+    def fingerprint_of_source(cls, source):
+        return cls(source).fingerprint
 
 
-FACTORIES = MappingProxyType({**extractor.FACTORIES, "fake": make_fake})
+FAKE = Backend("fake", "tests.helpers.fake_extractor:FakeExtractorOfSpec", "required", "JSON")
+BACKENDS = MappingProxyType({**extractor.BACKENDS, FAKE.name: FAKE})
 
 
 def spec(**options):
@@ -132,7 +145,7 @@ def run_maagiqa(arguments, log, small_parts=feature_cache.SMALL_PARTS, refresh_s
     with open(log, "ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    extractor.FACTORIES = FACTORIES
+    extractor.BACKENDS = BACKENDS
     feature_cache.SMALL_PARTS = small_parts
     extraction.REFRESH_SECONDS = refresh_seconds
     if setup:
@@ -180,5 +193,5 @@ def read_until(location, done, expected, wrong):
 
 
 if __name__ == "__main__":
-    extractor.FACTORIES = FACTORIES
+    extractor.BACKENDS = BACKENDS
     sys.exit(main(sys.argv[1:]))

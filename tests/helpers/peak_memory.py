@@ -12,13 +12,12 @@ from pathlib import Path
 import psutil
 import torch
 
-from maagiqa_pyiqa.semantics import loading
-from maagiqa_pyiqa.semantics.mplug_owl2.extractor import load_mplug_owl2
+from maagiqa_pyiqa.semantics.mplug_owl2 import loading
 
 
 def measure(folder, dtype):
     before = psutil.Process().memory_info().rss
-    net = load_mplug_owl2(folder, torch.device("cpu"), dtype)
+    net = loading.load_mplug_owl2(folder, torch.device("cpu"), dtype)
     size = sum(p.nbytes for p in net.parameters())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(peak - before, size, flush=True)

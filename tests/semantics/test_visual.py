@@ -9,7 +9,7 @@ from torchvision.transforms.functional import to_tensor
 from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.images.tensors import squash
 from maagiqa_pyiqa.semantics import visual
-from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of, require_spec
+from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of, parse_spec
 from maagiqa_pyiqa.semantics.protocol import SemanticExtractor, fingerprint_of
 from maagiqa_pyiqa.weights import packaged_weights
 
@@ -155,7 +155,7 @@ def test_fingerprint_depends_on_every_part_and_on_no_order():
     assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2}) != fingerprint_of({"b": 2})
 
 
-@pytest.mark.parametrize("make", [create_extractor, require_spec, feature_dim_of])
+@pytest.mark.parametrize("make", [create_extractor, parse_spec, feature_dim_of])
 @pytest.mark.parametrize("name", ["visaul", "mplug-owl2x", ""])
 def test_unknown_extractor_is_refused_with_what_there_is(make, name):
     known = "Known: mplug-owl2, mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID, .*visual"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from maagiqa_pyiqa.semantics.batched_extractor import as_pil
-from maagiqa_pyiqa.semantics.mplug_owl2.extractor import choose_dtype, load_mplug_owl2
+from maagiqa_pyiqa.semantics.batched_extractor import as_pil, choose_dtype
+from maagiqa_pyiqa.semantics.mplug_owl2.loading import load_mplug_owl2
 from maagiqa_pyiqa.semantics.mplug_owl2.pixels import ClipPixels
 from maagiqa_pyiqa.semantics.mplug_owl2.prefix_pass import PromptedMplugOwl2, repeated_in_fp32
 from maagiqa_pyiqa.semantics.mplug_owl2.tokens import LlamaTokens
@@ -29,7 +29,7 @@ class LevelScorer:
     def __init__(
         self, folder: Path, tasks: Sequence[str], device: torch.device, dtype: str = "auto", quantization: str = "none"
     ) -> None:
-        self.device, self.dtype = device, choose_dtype(device, dtype)
+        self.device, self.dtype = device, choose_dtype(dtype, device, "fp16")
         self.batch_size = 4 if device.type == "cpu" else 32
         self.pixels = ClipPixels.from_folder(folder)
         tokens = LlamaTokens(folder)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maagiqa_pyiqa.semantics.loading import read_config
+from maagiqa_pyiqa.semantics.model_files import read_config
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import psutil
 import pytest
 import torch
 
-from maagiqa_pyiqa.semantics import loading
-from maagiqa_pyiqa.semantics.loading import read_config, resolve_model, stored_tensors
-from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor, load_mplug_owl2
+from maagiqa_pyiqa.semantics.model_files import read_config, resolve_model
+from maagiqa_pyiqa.semantics.mplug_owl2 import loading
+from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
+from maagiqa_pyiqa.semantics.mplug_owl2.loading import load_mplug_owl2, stored_tensors
 from tests.helpers.mplug_owl2_models import (
     LAYOUTS,
     Sizes,

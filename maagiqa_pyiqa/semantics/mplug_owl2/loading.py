@@ -1,104 +1,55 @@
-"""Large models from a hub or a local directory, streamed into place a little at a time.
+"""mPLUG-Owl2 from a model directory, streamed into place a little at a time.
 
-A checkpoint is a directory in the published format: ``config.json`` and ``.bin`` or ``.safetensors`` files, with or
-without an index. Nothing is unpickled beyond plain tensors, and no code of the checkpoint is run.
+Nothing is unpickled beyond plain tensors, and no code of the checkpoint is run.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from maagiqa_pyiqa.support.reachability import hub_address, require_reachable
+from maagiqa_pyiqa.semantics.batched_extractor import name_of
+from maagiqa_pyiqa.semantics.model_files import absent_files, indexed_files, read_config
+from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2, MplugOwl2Config
+from maagiqa_pyiqa.semantics.mplug_owl2.quantization import QUANTIZATIONS, quantize_linears
+from maagiqa_pyiqa.support.options import require_choice
 
 GROUP_BYTES = 64 * 2**20  # read at once; what is being copied is in memory twice
-FILES = ("*.json", "*.model", "*.safetensors", "*.bin", "*.jinja", "*.txt")  # of a hub repository, all we ever read
+UNREAD = r"rotary_emb\.inv_freq$"  # computed, not learnt
 
 
-def resolve_model(source: str, what: str) -> Path:
-    """Find a model: a local directory as it is, anything else as a hub id, fetched unless it is already here.
-
-    Args:
-        source: directory or hub id.
-        what: where the source was given, named in messages.
+def load_mplug_owl2(
+    folder: Path, device: torch.device, dtype: torch.dtype, *, lm_head: bool = False, quantization: str = "none"
+) -> MplugOwl2:
+    """Load the network from a directory in the published format.
 
     Raises:
-        FileNotFoundError: ``source`` looks like a path and is not a directory.
-        ConnectionError: the hub cannot be reached (found within 10 s), or does not have the model; says what to do.
+        FileNotFoundError: a file is absent.
+        ValueError: not an mPLUG-Owl2 checkpoint; tensors missing, unknown or of another shape.
+        MemoryError: it does not fit into the CPU's memory.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source) or source.startswith((".", "~")):
-        raise FileNotFoundError(f"{what}: directory '{source}' does not exist, and it is no hub id (OWNER/NAME).")
-    return _from_hub(source, what)
+    require_choice("mplug-owl2", "quantization", quantization, QUANTIZATIONS)
+    config = MplugOwl2Config.from_dict(read_config(folder))
+    with torch.device("meta"):
+        net = MplugOwl2(config, lm_head).eval()
+    ignored = UNREAD if lm_head else rf"{UNREAD}|^lm_head\."
+    if quantization == "none":
+        values = sum(p.numel() for p in net.parameters())
+        require_memory(values * dtype.itemsize, device, name_of(dtype))
 
+    def after_group() -> None:
+        if quantization != "none":
+            quantize_linears(net.model.layers, quantization, device, dtype)
 
-def _from_hub(hub_id: str, what: str) -> Path:
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(huggingface_hub.snapshot_download(hub_id, local_files_only=True))
-        if not list(_absent_shards(folder)):
-            return folder
-    except LocalEntryNotFoundError:
-        pass
-    remedy = (
-        f"Fetch {hub_id} elsewhere (hf download {hub_id} --local-dir DIR) and give the directory: {what} takes a "
-        "directory wherever it takes a hub id."
-    )
-    host, port = hub_address()
-    require_reachable(host, remedy, port)
-    try:
-        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(FILES)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ConnectionError(f"{hub_id} could not be fetched: {error} {remedy}") from error
-
-
-def _absent_shards(folder: Path) -> Iterator[str]:
-    """Name the files a model directory needs and does not have."""
-    if not (folder / "config.json").is_file():
-        yield "config.json"
-    needed = _indexed_files(folder)
-    yield from (file.name for file in needed if not file.is_file())
-    if not needed and not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
-        yield "*.safetensors or *.bin"
-
-
-def _indexed_files(folder: Path) -> list[Path]:
-    """Files that the index names, that of .safetensors files first; none without an index."""
-    indices = sorted(folder.glob("*.index.json"))
-    names = {name for index in indices[:1] for name in json.loads(index.read_text())["weight_map"].values()}
-    return [folder / name for name in sorted(names)]
-
-
-def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """Read one of a model directory's JSON files.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        ValueError: it is not JSON.
-    """
-    path = folder / name
-    if not path.is_file():
-        raise FileNotFoundError(f"'{folder}' is not a model directory: it holds no {name}.")
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ValueError(f"'{path}' is not JSON: {error}") from error
-
-
-# ------------------------------------------------------------------------------------------------------------- weights
+    load_weights(net, folder, device=device, dtype=dtype, ignored=ignored, after_group=after_group)
+    return net
 
 
 class StoredTensor(NamedTuple):
@@ -116,11 +67,11 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
         FileNotFoundError: a file that the index names is absent, or there are no weights.
         ValueError: a file is no checkpoint of plain tensors, or is cut short.
     """
-    absent = list(_absent_shards(folder))
+    absent = list(absent_files(folder))
     if absent:
         raise FileNotFoundError(f"'{folder}' is not a whole model directory: {', '.join(absent)} is not there.")
     # a trained model's directory may hold further .bin files, such as training_args.bin
-    files = _indexed_files(folder) or sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+    files = indexed_files(folder) or sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
     return {
         name: StoredTensor(file, tuple(tensor.shape), tensor.nbytes)
         for file in files
@@ -236,13 +187,3 @@ def require_memory(needed: int, device: torch.device, dtype: str) -> None:
             f"the model needs {needed / 2**30:.0f} GiB in {dtype} and {available / 2**30:.0f} GiB of memory are free; "
             "choose dtype 'bf16', another device, or a smaller model (transformers:DIR_OR_HUB_ID)."
         )
-
-
-def weights_digest(net: nn.Module) -> str:
-    """SHA-256 over all parameters and buffers by name, dtype, shape and content, however they were sharded."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(net.state_dict().items()):
-        if torch.is_tensor(tensor):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
