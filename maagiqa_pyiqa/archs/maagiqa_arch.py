@@ -122,6 +122,7 @@ class LazyExtractor:
 
     def __init__(self, semantics: str | SemanticExtractor | None) -> None:
         self._semantics = semantics
+        self._extractor = None if isinstance(semantics, str) else semantics
         self._lock = threading.Lock()
 
     def get(self, device: torch.device) -> SemanticExtractor:
@@ -131,16 +132,24 @@ class LazyExtractor:
             ValueError: there is no extractor and none can be made.
         """
         with self._lock:
-            if self._semantics is None:
+            if isinstance(self._semantics, str) and self._extractor is None:
+                from maagiqa_pyiqa.semantics.extractor import create_extractor
+
+                self._extractor = create_extractor(self._semantics, device=device)
+            if self._extractor is None:
                 raise ValueError(
                     "semantic_features were not given and the network has no semantic extractor; pass "
                     "semantic_features (N, E, D), or create the metric with semantics=..."
                 )
-            if isinstance(self._semantics, str):
-                from maagiqa_pyiqa.semantics.extractor import create_extractor
+            return self._extractor
 
-                self._semantics = create_extractor(self._semantics, device=device)
-            return self._semantics
+    def fingerprint(self) -> str | None:
+        """Hash of what the features depend on, without loading a large model; None where there is no extractor."""
+        if isinstance(self._semantics, str):
+            from maagiqa_pyiqa.semantics.extractor import extractor_fingerprint
+
+            return extractor_fingerprint(self._semantics)
+        return None if self._semantics is None else self._semantics.fingerprint
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LazyExtractor:
         return self
@@ -268,6 +277,14 @@ class MAAGIQA(nn.Module):
         ):  # a loss may step out of [0, 1], where there are no images; NaN stays and is refused
             images = images.clamp(0, 1)
         return self.semantics.get(x.device).extract(images)
+
+    def large_model_fingerprint(self) -> str | None:
+        """Hash of the semantic extractor behind the scores, which is no part of the network; None where there is none.
+
+        Raises:
+            ConnectionError, FileNotFoundError: its model is neither here nor within reach.
+        """
+        return self.semantics.fingerprint()
 
     def extra_repr(self) -> str:
         """Options that differ from preset ``official``, for ``print(net)``."""

@@ -72,6 +72,12 @@ class OneAlign(nn.Module):
         require_choice("one-align", "task_", task, TASKS)
         return self._scorer_on(x.device).score(check_images(x), task).to(x.device)
 
+    def large_model_fingerprint(self) -> str:
+        """Hash of the state of the weights' files, which are no part of the network."""
+        from maagiqa_pyiqa.semantics.model_files import folder_fingerprint
+
+        return folder_fingerprint(self._folder)
+
     def _scorer_on(self, device: torch.device) -> LevelScorer:
         from maagiqa_pyiqa.semantics.mplug_owl2.level_scorer import LevelScorer
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,10 +15,17 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from torch import nn
 
 from maagiqa_pyiqa import __version__
-from maagiqa_pyiqa.semantics.extractor import extractor_fingerprint
-from maagiqa_pyiqa.semantics.model_files import folder_fingerprint, resolve_model, weights_digest
+from maagiqa_pyiqa.semantics.model_files import weights_digest
 
 OWN_PACKAGE = "maagiqa_pyiqa"
+
+
+@runtime_checkable
+class UsesLargeModel(Protocol):
+    """A network whose scores depend on a model that is no part of it."""
+
+    def large_model_fingerprint(self) -> str | None:
+        """Hash that changes with that model, told without loading it; None where there is none after all."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,9 @@ def identify(metric: nn.Module, name: str | None, options: Mapping[str, Any]) ->
     if name is not None:
         options = {**DEFAULT_CONFIGS[name]["metric_opts"], **options}
     shown = readable({key: value for key, value in options.items() if key != "pretrained_model_path"})
-    weights, large_model, version = digest_of_everything(metric), _large_model(options), code_version()
+    net = net_of(metric)
+    large_model = net.large_model_fingerprint() if isinstance(net, UsesLargeModel) else None
+    weights, version = digest_of_everything(metric), code_version()
     key = hashlib.sha256(json.dumps([name, shown, weights, large_model, version], sort_keys=True).encode()).hexdigest()
     return MetricIdentity(key, shown, weights, large_model, version)
 
@@ -66,22 +74,6 @@ def readable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [readable(item) for item in value]
     return str(getattr(value, "fingerprint", value))
-
-
-# ------------------------------------------------------------------------------------------------------ large models
-
-
-def _large_model(options: Mapping[str, Any]) -> str | None:
-    """Fingerprint of the model that is not part of the network, without loading it."""
-    if options.get("type") == "OneAlign":
-        from maagiqa_pyiqa.archs.one_align_arch import OneAlign
-
-        source = options.get("source", inspect.signature(OneAlign).parameters["source"].default)
-        return folder_fingerprint(resolve_model(str(source), "metric one-align with source=..."))
-    semantics = options.get("semantics")
-    if options.get("type") != "MAAGIQA" or semantics is None:
-        return None
-    return extractor_fingerprint(semantics) if isinstance(semantics, str) else str(semantics.fingerprint)
 
 
 # ------------------------------------------------------------------------------------------------------------ weights

@@ -4,6 +4,7 @@ import numpy as np
 import pyiqa
 import pytest
 import torch
+from torch import nn
 
 from maagiqa_pyiqa.metrics.identity import count_parameters, digest_of_everything, identify, readable
 from maagiqa_pyiqa.semantics.extractor import create_extractor
@@ -71,6 +72,23 @@ def test_a_metric_that_has_scored_tells_the_same_large_model(tmp_path):
     before = identify(metric, "maagiqa-lite", {}).large_model
     metric(torch.rand(1, 3, 64, 64))
     assert identify(metric, "maagiqa-lite", {}).large_model == before
+
+
+class Foreign(nn.Module):
+    """A network of somebody else's with a large model beside it."""
+
+    def __init__(self, fingerprint):
+        super().__init__()
+        self.fingerprint = fingerprint
+
+    def large_model_fingerprint(self):
+        return self.fingerprint
+
+
+def test_any_network_can_tell_its_large_model():
+    metrics = [identify(Foreign(model), None, {"type": "Foreign"}) for model in ("a", "b")]
+    assert [metric.large_model for metric in metrics] == ["a", "b"]
+    assert metrics[0].key != metrics[1].key
 
 
 def test_options_are_part_of_the_identity_and_the_place_of_a_checkpoint_is_not(tmp_path):
