@@ -16,6 +16,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # The training run behind maagiqa-lite, start to end: needs AGIQA-3k where the option file says
 lite: $(READY)
