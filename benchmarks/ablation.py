@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from benchmarks.training_runs import load_recipe, report, summary, train, trained_on, with_features, with_root
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.cli.main import main as maagiqa
 from maagiqa_pyiqa.support.files import write_whole
 
@@ -80,16 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report(parsed.out, options[0]["test"], names)
 
 
-def extract(parsed: argparse.Namespace) -> FeatureCache:
+def extract(parsed: argparse.Namespace) -> CacheReader:
     """Features of all images, in the cache of this experiment."""
     spec = parsed.semantics or SEMANTICS[parsed.backbone]
     if spec.startswith("cache:"):
-        return FeatureCache.open(spec.removeprefix("cache:"))
+        return CacheReader.open(spec.removeprefix("cache:"))
     location = parsed.out / "features"
     code = maagiqa(["extract", str(parsed.root / "images"), "--cache", str(location), "--extractor", spec])
     if code:
         raise SystemExit(code)
-    return FeatureCache.open(location)
+    return CacheReader.open(location)
 
 
 def name_of(label: str, seed: int) -> str:
@@ -97,7 +97,7 @@ def name_of(label: str, seed: int) -> str:
     return label.replace(", ", "_").replace(" + ", "_") + f"_seed{seed}"
 
 
-def option_of(label: str, seed: int, cache: FeatureCache, parsed: argparse.Namespace) -> dict[str, Any]:
+def option_of(label: str, seed: int, cache: CacheReader, parsed: argparse.Namespace) -> dict[str, Any]:
     """Option of one run: the recipe with a row's network and features."""
     row = ROWS[label]
     prompts = [cache.manifest.prompts[position] for position in row.prompts]

@@ -17,13 +17,15 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import torch
 
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
 from maagiqa_pyiqa.cache.official_layout import official_files
 from maagiqa_pyiqa.cache.part import Entry
+from maagiqa_pyiqa.cache.reader import CacheReader
+from maagiqa_pyiqa.cache.writer import CacheWriter
 
 SHAPE = (2, 4096)
 ROWS_A_PART = 16384  # about what compaction leaves
@@ -35,6 +37,7 @@ class MadeUp:
     prompts = ("semantic_content", "coherence")
     feature_dim = SHAPE[1]
     fingerprint = "made up"
+    fingerprint_parts = MappingProxyType({"extractor": "made up"})
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -63,14 +66,18 @@ def name_of(index: int) -> str:
     return f"generations/batch-{index // 1000:05d}/prompt-{index:09d}.png"
 
 
+def key_of(index: int) -> bytes:
+    """Stands for the hash of an image."""
+    return hashlib.sha256(str(index).encode()).digest()
+
+
 def make_cache(location: Path, images: int) -> Path:
     """Write a cache of made-up features, unless it is there."""
-    cache = FeatureCache.create(location, MadeUp())
+    cache = CacheWriter.create(location, MadeUp())
     generator = torch.Generator().manual_seed(0)
     for start in range(cache.rows, images, ROWS_A_PART):
         rows = range(start, min(start + ROWS_A_PART, images))
-        keys = [hashlib.sha256(str(row).encode()).digest() for row in rows]
-        entries = [Entry(key, key, name_of(row)) for key, row in zip(keys, rows, strict=True)]
+        entries = [Entry(key_of(row), key_of(row), name_of(row)) for row in rows]
         cache.append(entries, torch.randn(len(rows), *SHAPE, generator=generator))
     return location
 
@@ -78,14 +85,14 @@ def make_cache(location: Path, images: int) -> Path:
 def time_opening(location: Path) -> None:
     """Print the time to open and find a first image, and the size."""
     start = time.perf_counter()
-    cache = FeatureCache.open(location)
+    cache = CacheReader.open(location)
     opened = time.perf_counter()
-    cache.find_pixels(hashlib.sha256(b"0").digest())
-    found = time.perf_counter()
+    cache.find_pixels(key_of(0))
+    looked_up = time.perf_counter()
     facts = cache.statistics()
     print(f"{facts['images']} images, {facts['bytes'] / facts['rows']:.0f} bytes an image ", end="")
     print(f"= {facts['bytes'] / facts['feature_bytes']:.4f} x the features; ", end="")
-    print(f"opened in {opened - start:.3f} s, first look-up {found - opened:.3f} s")
+    print(f"opened in {opened - start:.3f} s, first look-up {looked_up - opened:.3f} s")
 
 
 def time_reads(location: Path, folder: Path, arguments: argparse.Namespace) -> None:
@@ -104,13 +111,13 @@ def time_reads(location: Path, folder: Path, arguments: argparse.Namespace) -> N
 def make_official(folder: Path, images: int) -> Path:
     """Write the authors' files, unless they are there."""
     generator = torch.Generator().manual_seed(0)
-    done = folder / f"{images}.done"
-    if not done.is_file():
+    mark = folder / f"{images}.done"
+    if not mark.is_file():
         for index in range(images):
             for path in official_files(folder, name_of(index)):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 torch.save(torch.randn(1, SHAPE[1], generator=generator).half(), path)
-        done.touch()
+        mark.touch()
     return folder
 
 
@@ -143,8 +150,8 @@ def _read_official(folder: Path, order: Sequence[int]) -> float:
 
 
 def _read_cache(location: Path, order: Sequence[int]) -> float:
-    cache = FeatureCache.open(location)
-    rows = [cache.find_source(name_of(index)) for index in order]  # as a dataset does, once, at its start
+    cache = CacheReader.open(location)
+    rows = [cache.find_pixels(key_of(index)) for index in order]  # as a dataset does, once, at its start
     start = time.perf_counter()
     for row in rows:
         cache.get([row])

@@ -1,1 +1,1 @@
-"""The feature cache: semantic features on disk, keyed by image content. Start at ``feature_cache``."""
+"""The feature cache: semantic features on disk, keyed by image content. Start at ``reader``."""

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 ABSENT = -1
+KeyMatrix: TypeAlias = NDArray[np.uint8]  # (N, 32)
 
 
 class KeyIndex:
-    """Index of keys that stand in several arrays one after the other.
+    """Index of the keys in several arrays, whose rows follow one another.
 
     Args:
-        matrices: arrays (N, 32) uint8, possibly mapped; looked at, not copied.
+        matrices: possibly mapped; looked at, not copied.
     """
 
-    def __init__(self, matrices: Sequence[np.ndarray]) -> None:
+    def __init__(self, matrices: Sequence[KeyMatrix]) -> None:
         self._matrices = matrices
         self._starts = np.cumsum([0, *map(len, matrices)])
         beginnings = [np.ascontiguousarray(matrix[:, :8]).view(np.uint64)[:, 0] for matrix in matrices]
         flat = np.concatenate(beginnings) if beginnings else np.empty(0, np.uint64)
         self._order = np.argsort(flat, kind="stable")  # of equal keys the first row comes first
         self._sorted = flat[self._order]
+        self._rows = len(flat)
         self._added: dict[bytes, int] = {}
 
-    def add(self, keys: Iterable[bytes], first_row: int) -> None:
+    def add(self, matrix: KeyMatrix) -> None:
         """Add keys of further rows, without sorting anew."""
-        for row, key in enumerate(keys, start=first_row):
-            self._added.setdefault(key, row)
+        for row, key in enumerate(matrix, start=self._rows):
+            self._added.setdefault(key.tobytes(), row)
+        self._rows += len(matrix)
 
     def find(self, key: bytes) -> int:
         """Row of a key, the first where there are several; ABSENT if there is none."""
@@ -47,7 +52,8 @@ class KeyIndex:
 
     def _key(self, row: int) -> bytes:
         matrix = int(self._starts.searchsorted(row, "right")) - 1
-        return self._matrices[matrix][row - self._starts[matrix]].tobytes()
+        key: bytes = self._matrices[matrix][row - self._starts[matrix]].tobytes()
+        return key
 
     def count_distinct(self) -> int:
         """How many different keys there are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 
@@ -9,7 +10,44 @@ import numpy as np
 import torch
 from PIL import Image
 
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+
 KEY_BYTES = 32
+
+
+class ImageFile:
+    """An image file that has been read; it is hashed and decoded when first asked.
+
+    Args:
+        content: the file's bytes.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    @functools.cached_property
+    def file_key(self) -> bytes:
+        """SHA-256 of the file's bytes."""
+        return file_key(self.content)
+
+    @functools.cached_property
+    def image(self) -> Image.Image:
+        """The decoded image, 8-bit RGB.
+
+        Raises:
+            UnreadableImageError: the reason, also where a decoder fails in a way of its own.
+        """
+        try:
+            return decode(self.content)
+        except UnreadableImageError:
+            raise
+        except Exception as error:  # whatever Pillow's many decoders raise
+            raise UnreadableImageError(str(error)) from error
+
+    @functools.cached_property
+    def pixel_key(self) -> bytes:
+        """``pixel_key`` of the decoded image."""
+        return pixel_key(self.image)
 
 
 def pixel_key(image: Image.Image | torch.Tensor) -> bytes:
@@ -18,7 +56,7 @@ def pixel_key(image: Image.Image | torch.Tensor) -> bytes:
     Args:
         image: RGB image of Pillow, or tensor (3, H, W): uint8, or floating point in [0, 1], which is rounded to 8 bit.
     """
-    if torch.is_tensor(image):
+    if isinstance(image, torch.Tensor):
         levels = image if image.dtype == torch.uint8 else image.detach().float().mul(255).round().to(torch.uint8)
         pixels = levels.permute(1, 2, 0).cpu().contiguous().numpy()
     else:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from maagiqa_pyiqa.semantics.protocol import FeatureMaker
 
 FORMAT = 1
@@ -43,6 +45,11 @@ class Manifest:
         """(E, D) of one image's features."""
         return len(self.prompts), self.feature_dim
 
+    @property
+    def row_bytes(self) -> int:
+        """Size of one image's features on disk."""
+        return len(self.prompts) * self.feature_dim * np.dtype(self.dtype).itemsize
+
     def _facts(self) -> dict[str, Any]:
         return {**self.parts, "feature_dim": self.feature_dim, "names of prompts": list(self.prompts)}
 
@@ -55,7 +62,7 @@ class Manifest:
         """
         if dtype not in DTYPES:
             raise ValueError(f"a feature cache keeps {' or '.join(DTYPES)}, got dtype {dtype!r}.")
-        parts = json.loads(json.dumps(dict(getattr(extractor, "fingerprint_parts", {}))))
+        parts = json.loads(json.dumps(dict(extractor.fingerprint_parts)))
         return cls(extractor.fingerprint, tuple(extractor.prompts), extractor.feature_dim, dtype, parts)
 
     def to_json(self) -> str:

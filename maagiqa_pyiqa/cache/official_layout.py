@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import torch
 from tqdm import tqdm
 
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
-from maagiqa_pyiqa.cache.keys import file_key, pixel_key
+from maagiqa_pyiqa.cache.keys import ImageFile
 from maagiqa_pyiqa.cache.manifest import Manifest
 from maagiqa_pyiqa.cache.part import TORCH_DTYPES, Entry
-from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.cache.reader import CacheReader
+from maagiqa_pyiqa.cache.writer import CacheWriter
+from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.images.sources import ImageSource
 from maagiqa_pyiqa.support.files import written_whole
 
 PROMPTS = ("semantic_content", "coherence")
 BATCH = 1024
-NO_TELLING = "the authors' layout cannot tell them apart."
+INDISTINGUISHABLE = "the authors' layout cannot tell them apart."
 
 
 class OfficialFiles:
@@ -65,7 +66,7 @@ def read_official(folder: str | Path, name: str | Path) -> torch.Tensor:
     return torch.stack(vectors)
 
 
-def import_official(folder: str | Path, sources: Sequence[ImageSource], location: str) -> FeatureCache:
+def import_official(folder: str | Path, sources: Sequence[ImageSource], location: str) -> CacheWriter:
     """Fill a cache from files in the authors' layout, bit by bit the same values.
 
     Args:
@@ -78,31 +79,37 @@ def import_official(folder: str | Path, sources: Sequence[ImageSource], location
         ValueError: two images share a file name, a file is not one vector as the first is, or an image is none.
         CacheMismatchError: the cache holds other features.
     """
-    names = [Path(source.name).name for source in sources]
+    first = _first_of_all(folder, [Path(source.name).name for source in sources])
+    dtype = "float16" if first.dtype == torch.float16 else "float32"
+    cache = CacheWriter.create(location, OfficialFiles(first.shape[1]), dtype)
+    cached = set(cache.entries())
+    for start in tqdm(range(0, len(sources), BATCH), unit="batch", disable=None):
+        entries = [_entry(source) for source in sources[start : start + BATCH]]
+        new = [entry for entry in entries if entry not in cached]
+        cache.append(new, _stacked(folder, new, cache.manifest))
+    return cache
+
+
+def _first_of_all(folder: str | Path, names: Sequence[str]) -> torch.Tensor:
+    """Features of the first image, once every image is known to have files of its own."""
     clashes = [stem for stem, count in collections.Counter(Path(name).stem for name in names).items() if count > 1]
     if clashes:
-        raise ValueError(f"{len(clashes)} file names stand for several images, first: {clashes[:5]}; {NO_TELLING}")
+        raise ValueError(
+            f"{len(clashes)} file names stand for several images, first: {clashes[:5]}; {INDISTINGUISHABLE}"
+        )
     absent = [name for name in names if not all(path.is_file() for path in official_files(folder, name))]
     if absent or not names:
         raise FileNotFoundError(
             f"'{folder}' has no NAME_semantic_content.pt and NAME_coherence.pt for {len(absent)} of {len(names)} "
             f"images, first: {', '.join(absent[:5])}."
         )
-    first = read_official(folder, names[0])
-    dtype = "float16" if first.dtype == torch.float16 else "float32"
-    cache = FeatureCache.create(location, OfficialFiles(first.shape[1]), dtype)
-    here = set(cache.entries())
-    for start in tqdm(range(0, len(sources), BATCH), unit="batch", disable=None):
-        entries = [_entry(source) for source in sources[start : start + BATCH]]
-        new = [entry for entry in entries if entry not in here]
-        cache.append(new, _stacked(folder, new, cache.manifest))
-    return cache
+    return read_official(folder, names[0])
 
 
 def _entry(source: ImageSource) -> Entry:
-    content = source.read()
+    file = ImageFile(source.read())
     try:
-        return Entry(pixel_key(decode(content)), file_key(content), source.name)
+        return Entry(file.pixel_key, file.file_key, source.name)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"image '{source.name}' cannot be read: {error}") from error
 
@@ -120,7 +127,7 @@ def _stacked(folder: str | Path, entries: Sequence[Entry], manifest: Manifest) -
     return features
 
 
-def export_official(cache: FeatureCache, folder: str | Path) -> int:
+def export_official(cache: CacheReader, folder: str | Path) -> int:
     """Write a cache in the authors' layout; return the number of images.
 
     Raises:
@@ -138,21 +145,17 @@ def export_official(cache: FeatureCache, folder: str | Path) -> int:
     return len(rows)
 
 
-def _row_of_stem(cache: FeatureCache) -> dict[str, int]:
+def _row_of_stem(cache: CacheReader) -> dict[str, int]:
     rows: dict[str, int] = {}
     keys: dict[str, set[bytes]] = collections.defaultdict(set)
-    for stem, key, row in _stems(cache):
+    for row, entry in enumerate(cache.entries()):
+        stem = PurePosixPath(entry.source.replace("\\", "/")).stem
         rows.setdefault(stem, row)
-        keys[stem].add(key)
-    clashes = sorted(stem for stem, found in keys.items() if len(found) > 1)
+        keys[stem].add(entry.pixel_key)
+    clashes = sorted(stem for stem, of_stem in keys.items() if len(of_stem) > 1)
     if clashes:
         raise ValueError(
             f"{len(clashes)} file names stand for several images of different content, first: {clashes[:5]}; "
-            + NO_TELLING
+            + INDISTINGUISHABLE
         )
     return rows
-
-
-def _stems(cache: FeatureCache) -> Iterator[tuple[str, bytes, int]]:
-    for row, entry in enumerate(cache.entries()):
-        yield PurePosixPath(entry.source.replace("\\", "/")).stem, entry.pixel_key, row

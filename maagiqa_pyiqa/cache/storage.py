@@ -51,6 +51,22 @@ def open_storage(location: str | os.PathLike[str]) -> Storage:
     return LocalStorage(text.removeprefix("file://"))
 
 
+def write_to_cache(storage: Storage, name: str, content: bytes | pyarrow.Buffer, what: str) -> None:
+    """Write a file of a cache.
+
+    Raises:
+        OSError: the disk is full or the storage fails; says that ``what`` could not be written and the rest is kept.
+    """
+    try:
+        storage.write(name, content)
+    except OSError as error:
+        message = (
+            f"{what} could not be written to cache '{storage.location}': {error.strerror or error}. "
+            "What was written before is kept; the next run goes on from there."
+        )
+        raise (OSError(error.errno, message) if error.errno else ConnectionError(message)) from error
+
+
 class LocalStorage:
     """A directory."""
 
@@ -133,10 +149,10 @@ class RemoteStorage:
         self.filesystem.invalidate_cache()
         try:
             with self._reaching():
-                found = self.filesystem.ls(self.root, detail=False)
+                paths = self.filesystem.ls(self.root, detail=False)
         except FileNotFoundError:
             return []
-        names = (path.rsplit("/", 1)[-1] for path in found)
+        names = (path.rsplit("/", 1)[-1] for path in paths)
         return sorted(name for name in names if fnmatch.fnmatch(name, pattern))
 
     def read(self, name: str) -> bytes:

@@ -48,9 +48,9 @@ def _add_action(
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+    from maagiqa_pyiqa.cache.reader import CacheReader
 
-    facts = FeatureCache.open(arguments.cache).statistics()
+    facts = CacheReader.open(arguments.cache).statistics()
     for name, value in facts.items():
         print(f"{name:<16} {value if not isinstance(value, dict) else json.dumps(value)}")
     if arguments.json:
@@ -61,31 +61,32 @@ def _info(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.cache.verify import verify
 
-    found = verify(arguments.cache, arguments.repair)
-    print(f"{found.rows} rows are whole")
-    for name, what in found.damage.items():
-        print(f"{'repaired' if arguments.repair else 'damaged'}: {name}: {what}")
-    if found.damage and arguments.repair:
+    outcome = verify(arguments.cache, arguments.repair)
+    print(f"{outcome.rows} rows are whole")
+    for name, reason in outcome.damage.items():
+        print(f"{'repaired' if arguments.repair else 'damaged'}: {name}: {reason}")
+    if outcome.damage and arguments.repair:
         print("damaged files were set aside as damaged-*; run the extraction again to fill what was lost")
-    return 1 if found.damage and not arguments.repair else 0
+    return 1 if outcome.damage and not arguments.repair else 0
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+    from maagiqa_pyiqa.cache.reader import CacheReader
+    from maagiqa_pyiqa.cache.writer import CacheWriter
 
-    cache = FeatureCache.open(arguments.cache)
+    cache = CacheWriter.open(arguments.cache)
     for location in arguments.others:
-        print(f"{location}: {cache.merge(FeatureCache.open(location))} images added")
+        print(f"{location}: {cache.merge(CacheReader.open(location))} images added")
     return 0
 
 
 def _compact(arguments: argparse.Namespace) -> int:
-    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+    from maagiqa_pyiqa.cache.writer import CacheWriter
 
-    cache = FeatureCache.open(arguments.cache)
-    before = cache.statistics()["parts"]
+    cache = CacheWriter.open(arguments.cache)
+    before = len(cache.parts)
     cache.compact()
-    print(f"{before} parts became {cache.statistics()['parts']}")
+    print(f"{before} parts became {len(cache.parts)}")
     return 0
 
 
@@ -99,8 +100,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
     from maagiqa_pyiqa.cache.official_layout import export_official
+    from maagiqa_pyiqa.cache.reader import CacheReader
 
-    print(f"{export_official(FeatureCache.open(arguments.cache), arguments.files)} images written")
+    print(f"{export_official(CacheReader.open(arguments.cache), arguments.files)} images written")
     return 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import functools
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.verbs import (
     add_batch_size,
@@ -23,7 +22,7 @@ from maagiqa_pyiqa.semantics.extractor import list_specs
 from maagiqa_pyiqa.support.files import write_whole
 
 if TYPE_CHECKING:
-    from maagiqa_pyiqa.extraction.run import Extraction, Summary
+    from maagiqa_pyiqa.extraction.run import Summary
 
 EXAMPLES = """\
   maagiqa extract pictures/ --cache features --extractor mplug-owl2 --device cuda
@@ -63,79 +62,34 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Extract and report; 1 if an image failed, 130 if it was interrupted."""
     from maagiqa_pyiqa.images.sources import find_sources, take_shard
+    from maagiqa_pyiqa.support.devices import default_device
 
     sources = take_shard(find_sources(arguments.inputs, arguments.column, arguments.root), arguments.shard)
-    summary = _run_local(arguments, sources) if arguments.engine == "local" else _run_ray(arguments, sources)
+    extractor_options = {
+        "spec": arguments.extractor,
+        "device": arguments.device or default_device(),
+        "dtype": arguments.dtype,
+        "batch_size": arguments.batch_size,
+    }
+    summary = _engine(arguments)(
+        sources,
+        extractor_options,
+        arguments.cache,
+        cache_dtype=arguments.cache_dtype,
+        retry_failed=arguments.retry_failed,
+        workers=arguments.workers,
+    )
     _report(arguments, summary, len(sources))
     if summary.interrupted:
         return 130
     return 1 if summary.failures or summary.skipped_failures else 0
 
 
-def extractor_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of ``create_extractor``."""
-    import torch
-
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return {
-        "spec": arguments.extractor,
-        "device": device,
-        "dtype": arguments.dtype,
-        "batch_size": arguments.batch_size,
-    }
-
-
-def _run_local(arguments: argparse.Namespace, sources: list[Any]) -> Summary:
-    from tqdm import tqdm
-
-    from maagiqa_pyiqa.cache.feature_cache import FeatureCache
-    from maagiqa_pyiqa.extraction.run import Extraction
-    from maagiqa_pyiqa.semantics.extractor import create_extractor
-
-    extractor = create_extractor(**extractor_options(arguments))
-    cache = FeatureCache.create(arguments.cache, extractor, arguments.cache_dtype)
-    with tqdm(total=len(sources), unit="image", disable=None) as bar:
-        extraction = Extraction(
-            extractor,
-            cache,
-            retry_failed=arguments.retry_failed,
-            workers=arguments.workers,
-            on_progress=lambda summary: bar.update(summary.done - bar.n),
-        )
-        with stopping_on_signals(extraction):
-            return extraction.run(sources)
-
-
-def _run_ray(arguments: argparse.Namespace, sources: list[Any]) -> Summary:
+def _engine(arguments: argparse.Namespace) -> Callable[..., Summary]:
     from maagiqa_pyiqa.extraction.on_ray import extract_with_ray
+    from maagiqa_pyiqa.extraction.run import extract
 
-    return extract_with_ray(
-        sources,
-        extractor_options(arguments),
-        arguments.cache,
-        cache_dtype=arguments.cache_dtype,
-        actors=arguments.actors,
-        retry_failed=arguments.retry_failed,
-        workers=arguments.workers,
-    )
-
-
-@contextlib.contextmanager
-def stopping_on_signals(extraction: Extraction) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end a run after its current batch; a second one ends it at once."""
-
-    def stop(number: int, frame: Any) -> None:
-        if extraction.stop.is_set():
-            raise KeyboardInterrupt
-        print("\nstopping after this batch; once more to stop now", file=sys.stderr)
-        extraction.stop.set()
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    return extract if arguments.engine == "local" else functools.partial(extract_with_ray, actors=arguments.actors)
 
 
 def _report(arguments: argparse.Namespace, summary: Summary, total: int) -> None:

@@ -74,14 +74,13 @@ def _start_local(
 def _start_ray(
     arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]
 ) -> tuple[dict[str, str], Iterator[ImageScores]]:
-    import torch
-
-    from maagiqa_pyiqa.extraction.on_ray import score_with_ray
+    from maagiqa_pyiqa.metrics.on_ray import score_with_ray
+    from maagiqa_pyiqa.support.devices import default_device
 
     return score_with_ray(
         paths,
         names,
-        device=arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=arguments.device or default_device(),
         actors=arguments.actors,
         batch_size=arguments.batch_size,
         workers=arguments.workers,

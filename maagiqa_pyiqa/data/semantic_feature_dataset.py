@@ -12,12 +12,11 @@ import numpy as np
 from pyiqa.data import build_dataset
 from torch.utils.data import Dataset
 
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
 from maagiqa_pyiqa.cache.index import ABSENT
-from maagiqa_pyiqa.cache.keys import file_key, pixel_key
+from maagiqa_pyiqa.cache.keys import ImageFile
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError
+from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.data.agi_dataset import LoaderOptions
-from maagiqa_pyiqa.images.decoding import decode
 from maagiqa_pyiqa.support.options import parse_options, require_choice
 
 
@@ -61,11 +60,11 @@ class SemanticFeatureDataset(Dataset):
         if self.options.part is not None:
             own["part"] = self.options.part
         self.base = build_dataset({**self.options.base, **own})
-        self.cache = FeatureCache.open(self.options.cache)
+        self.cache = CacheReader.open(self.options.cache)
         self._check_fingerprint()
         self._prompts = self._find_prompts()
         paths = [str(item[0]) for item in self.base.paths_mos]
-        self._rows = np.array(find_rows(self.cache, paths), dtype=np.int64)
+        self._rows = np.array(_find_rows(self.cache, paths), dtype=np.int64)
         self._require_all(paths)
 
     def _check_fingerprint(self) -> None:
@@ -105,13 +104,6 @@ class SemanticFeatureDataset(Dataset):
         return {**self.base[index], "semantic_features": features[self._prompts]}
 
 
-def find_rows(cache: FeatureCache, paths: Sequence[str]) -> list[int]:
-    """Rows of image files in a cache, by their bytes, then by their decoded pixels; ABSENT where there are none."""
-
-    def find(path: str) -> int:
-        content = Path(path).read_bytes()
-        row = cache.find_file(file_key(content))
-        return row if row != ABSENT else cache.find_pixels(pixel_key(decode(content)))
-
+def _find_rows(cache: CacheReader, paths: Sequence[str]) -> list[int]:
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(find, paths))
+        return list(pool.map(lambda path: cache.find(ImageFile(Path(path).read_bytes())), paths))

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from PIL import Image
+from tqdm import tqdm
 
-from maagiqa_pyiqa.cache.feature_cache import Failure, FeatureCache
+from maagiqa_pyiqa.cache.failures import Failure
 from maagiqa_pyiqa.cache.index import ABSENT
-from maagiqa_pyiqa.cache.keys import file_key, pixel_key
+from maagiqa_pyiqa.cache.keys import ImageFile
 from maagiqa_pyiqa.cache.part import Entry
-from maagiqa_pyiqa.images.decoding import decode
+from maagiqa_pyiqa.cache.writer import CacheWriter
+from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.images.sources import ImageSource
+from maagiqa_pyiqa.semantics.extractor import create_extractor
 
 REFRESH_SECONDS = 10.0  # how often to look what other processes have written
 
@@ -37,6 +43,71 @@ class Summary:
     def done(self) -> int:
         """How many images have been seen to."""
         return self.extracted + self.cached + self.skipped_failures + len(self.failures)
+
+    def add(self, part: Summary) -> None:
+        """Count what became of further images."""
+        self.extracted += part.extracted
+        self.cached += part.cached
+        self.skipped_failures += part.skipped_failures
+        self.failures += part.failures
+
+
+def extract(
+    sources: Sequence[ImageSource],
+    extractor_options: Mapping[str, Any],
+    location: str,
+    *,
+    cache_dtype: str = "float16",
+    retry_failed: bool = False,
+    workers: int = 4,
+) -> Summary:
+    """Extract features into a cache in this process; Ctrl-C or SIGTERM ends it after the current batch.
+
+    Args:
+        sources: images.
+        extractor_options: keyword arguments of ``create_extractor``.
+        location: directory or URL of the cache.
+        cache_dtype: on disk, for a new cache.
+        retry_failed: try images again that an earlier run could not extract.
+        workers: threads that read and decode.
+
+    Returns:
+        What became of the images.
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: as ``create_extractor`` and ``CacheWriter.create``.
+        OSError: the cache could not be written; what was written before is kept.
+    """
+    extractor = create_extractor(**extractor_options)
+    cache = CacheWriter.create(location, extractor, cache_dtype)
+    with tqdm(total=len(sources), unit="image", disable=None) as bar:
+        extraction = Extraction(
+            extractor,
+            cache,
+            retry_failed=retry_failed,
+            workers=workers,
+            on_progress=lambda summary: bar.update(summary.done - bar.n),
+        )
+        with _set_by_signals(extraction.stop):
+            return extraction.run(sources)
+
+
+@contextlib.contextmanager
+def _set_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end a run after its current batch; a second one ends it at once."""
+
+    def set_or_interrupt(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        print("\nstopping after this batch; once more to stop now", file=sys.stderr)
+        stop.set()
+
+    previous = {number: signal.signal(number, set_or_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @dataclass
@@ -58,30 +129,34 @@ class Extraction:
 
     Args:
         extractor: with the extractor protocol and a ``batch_size``.
-        cache: open for writing, of this extractor.
+        cache: of this extractor.
         retry_failed: try images again that an earlier run could not extract.
         workers: threads that read and decode.
         on_progress: called with the Summary after each batch.
+
+    Attributes:
+        summary: what became of the images so far.
+        stop: set it to end after the current batch.
     """
 
     def __init__(
         self,
         extractor: Any,
-        cache: FeatureCache,
+        cache: CacheWriter,
         *,
         retry_failed: bool = False,
         workers: int = 4,
-        on_progress: Callable[[Summary], None] = lambda summary: None,
+        on_progress: Callable[[Summary], Any] = lambda summary: None,
     ) -> None:
-        self.extractor = extractor
-        self.cache = cache
         self.summary = Summary()
-        self.stop = threading.Event()  # set it to end after the current batch
+        self.stop = threading.Event()
+        self._extractor = extractor
+        self._cache = cache
         self._workers = workers
         self._on_progress = on_progress
         if retry_failed:
-            cache.forget_failures()
-        self._failed_before = {failure.file_key for failure in cache.failures()}
+            cache.failures.forget()
+        self._failed_before = {failure.file_key for failure in cache.failures.read()}
         self._unwritten_failures: list[Failure] = []
         self._under_way: set[bytes] = set()  # keys of pixels
         self._refreshed = time.monotonic()
@@ -94,9 +169,9 @@ class Extraction:
         """
         waiting: collections.deque[_Examined] = collections.deque()
         batch: list[tuple[_Examined, torch.Tensor | Exception]] = []
-        for _, result in self.extractor.stream(self._new_images(sources, waiting)):
+        for _, result in self._extractor.stream(self._new_images(sources, waiting)):
             batch.append((waiting.popleft(), result))
-            if len(batch) == self.extractor.batch_size:
+            if len(batch) == self._extractor.batch_size:
                 self._commit(batch)
                 batch = []
                 if self.stop.is_set():
@@ -108,17 +183,17 @@ class Extraction:
     def _commit(self, batch: list[tuple[_Examined, torch.Tensor | Exception]]) -> None:
         good = [(image, features) for image, features in batch if not isinstance(features, Exception)]
         if good:
-            self.cache.append([image.entry() for image, _ in good], torch.stack([features for _, features in good]))
+            self._cache.append([image.entry() for image, _ in good], torch.stack([features for _, features in good]))
         self.summary.extracted += len(good)
         self._under_way.difference_update(image.pixel_key for image, _ in batch)
         for image, features in batch:
             if isinstance(features, Exception):
                 self._fail(image, features)
-        self.cache.record_failures(self._unwritten_failures)
+        self._cache.failures.record(self._unwritten_failures)
         self._unwritten_failures = []
         self._on_progress(self.summary)
         if time.monotonic() - self._refreshed > REFRESH_SECONDS:
-            self.cache.refresh()
+            self._cache.refresh()
             self._refreshed = time.monotonic()
 
     def _fail(self, image: _Examined, error: Exception) -> None:
@@ -143,8 +218,9 @@ class Extraction:
                 continue
             self._on_progress(self.summary)
 
-    def _is_known(self, key: bytes) -> bool:
-        return key in self._under_way or self.cache.find_pixels(key) != ABSENT
+    def _is_known(self, pixel_key: bytes) -> bool:
+        """Whether an image is being extracted, or was since it was read."""
+        return pixel_key in self._under_way or self._cache.find_pixels(pixel_key) != ABSENT
 
     def _examined(self, sources: Iterable[ImageSource]) -> Iterator[_Examined]:
         """Read sources in threads, a few ahead, in order."""
@@ -155,7 +231,7 @@ class Extraction:
                     if self.stop.is_set():
                         return
                     ahead.append(pool.submit(self._examine, source))
-                    if len(ahead) > 2 * self.extractor.batch_size:
+                    if len(ahead) > 2 * self._extractor.batch_size:
                         yield ahead.popleft().result()
                 while ahead:
                     yield ahead.popleft().result()
@@ -164,18 +240,13 @@ class Extraction:
 
     def _examine(self, source: ImageSource) -> _Examined:
         """Read a file; decode it unless its features are there or it has failed before."""
-        found = _Examined(source)
         try:
-            content = source.read()
+            file = ImageFile(source.read())
         except Exception as error:  # whatever the storage raises
-            found.error = error
-            return found
-        found.file_key = file_key(content)
-        if found.file_key.hex() in self._failed_before or self.cache.find_file(found.file_key) != ABSENT:
-            return found
+            return _Examined(source, error=error)
         try:
-            found.image = decode(content)
-            found.pixel_key = pixel_key(found.image)
-        except Exception as error:  # whatever Pillow's many decoders raise
-            found.error = error
-        return found
+            if file.file_key.hex() in self._failed_before or self._cache.find(file) != ABSENT:
+                return _Examined(source, file.file_key)
+        except UnreadableImageError as error:
+            return _Examined(source, file.file_key, error=error)
+        return _Examined(source, file.file_key, file.pixel_key, file.image)

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache, read_manifest
 from maagiqa_pyiqa.cache.index import ABSENT
-from maagiqa_pyiqa.cache.keys import file_key, pixel_key
+from maagiqa_pyiqa.cache.keys import ImageFile, pixel_key
+from maagiqa_pyiqa.cache.reader import CacheReader, read_manifest
+from maagiqa_pyiqa.cache.storage import open_storage
+from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
 
 
@@ -38,7 +40,7 @@ class CachedExtractor(BatchedExtractor):
         batch_size: int | None = None,
     ) -> None:
         super().__init__(64 if batch_size is None else batch_size)
-        self.cache = FeatureCache.open(location)
+        self.cache = CacheReader.open(location)
         self.prompts = self.cache.manifest.prompts
         self.feature_dim = self.cache.manifest.feature_dim
         self.fingerprint = self.cache.manifest.fingerprint
@@ -46,12 +48,12 @@ class CachedExtractor(BatchedExtractor):
     @classmethod
     def feature_dim_of(cls, location: str) -> int:
         """Return D of a cache's features without opening its parts."""
-        return read_manifest(location).feature_dim
+        return read_manifest(open_storage(location)).feature_dim
 
     @classmethod
     def fingerprint_of_source(cls, location: str) -> str:
         """Return the fingerprint of the extractor that filled a cache, without opening its parts."""
-        return read_manifest(location).fingerprint
+        return read_manifest(open_storage(location)).fingerprint
 
     @property
     def fingerprint_parts(self) -> Mapping[str, Any]:
@@ -59,11 +61,7 @@ class CachedExtractor(BatchedExtractor):
         return self.cache.manifest.parts
 
     def _prepare(self, image: Any) -> int:
-        row = ABSENT
-        if isinstance(image, (str, Path)) and Path(image).is_file():
-            row = self.cache.find_file(file_key(Path(image).read_bytes()))
-        if row == ABSENT:
-            row = self.cache.find_pixels(pixel_key(as_pil(image)))
+        row = self._find(image)
         if row == ABSENT:
             what = f"image '{image}'" if isinstance(image, (str, Path)) else "an image (by its pixels)"
             raise NotCachedError(
@@ -71,6 +69,14 @@ class CachedExtractor(BatchedExtractor):
                 f"maagiqa extract IMAGE --cache {self.cache.location}"
             )
         return row
+
+    def _find(self, image: Any) -> int:
+        if not isinstance(image, (str, Path)) or not Path(image).is_file():
+            return self.cache.find_pixels(pixel_key(as_pil(image)))
+        try:
+            return self.cache.find(ImageFile(Path(image).read_bytes()))
+        except UnreadableImageError as error:
+            raise UnreadableImageError(f"image '{image}' cannot be read: {error}") from error
 
     def _encode(self, batch: list[int]) -> torch.Tensor:
         return self.cache.get(batch)

@@ -21,10 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from maagiqa_pyiqa.cache.feature_cache import Failure, FeatureCache
+from maagiqa_pyiqa.cache.failures import Failure
+from maagiqa_pyiqa.cache.index import ABSENT
 from maagiqa_pyiqa.cache.keys import pixel_key
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError, DamagedCacheError
+from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.cache.verify import verify
+from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.extraction.run import Extraction
 from maagiqa_pyiqa.images.sources import find_sources
@@ -75,7 +78,7 @@ def folder(original, tmp_path):
 
 def extract(images, folder):
     extractor = FakeExtractor()
-    summary = Extraction(extractor, FeatureCache.create(folder, extractor)).run(find_sources(images))
+    summary = Extraction(extractor, CacheWriter.create(folder, extractor)).run(find_sources(images))
     assert not summary.failures
     return summary
 
@@ -86,7 +89,7 @@ def parts_in(folder):
 
 def held(folder, expected):
     """Keys of the images in a cache, after a look whether all that it holds is right."""
-    cache = FeatureCache.open(folder)
+    cache = CacheReader.open(folder)
     keys = [entry.pixel_key for entry in cache.entries()]
     for key, features in zip(keys, cache.get(range(cache.rows)), strict=True):
         assert torch.equal(features, expected[key])
@@ -179,10 +182,10 @@ def test_reading_a_damaged_part_never_ends_the_process(original, place, bits):
         part = parts_in(folder)[0]
         flip(part, place % part.stat().st_size, bits)
         with contextlib.suppress(DamagedCacheError):
-            cache = FeatureCache.open(folder)
+            cache = CacheReader.open(folder)
             assert cache.get(range(cache.rows)).shape[1:] == (2, 8)
             assert len(list(cache.entries())) == cache.rows
-            cache.find_source("x")
+            assert cache.find_pixels(b"x" * 32) == cache.find_file(b"x" * 32) == ABSENT
 
 
 @settings(max_examples=40)
@@ -195,7 +198,7 @@ def test_a_part_cut_short_is_named_and_gives_up_the_rows_before_the_cut(original
         content = part.read_bytes()
         part.write_bytes(content[: length % len(content)])
         with pytest.raises(DamagedCacheError, match=rf"part '{part.name}' .* damaged or cut short .*verify --repair"):
-            FeatureCache.open(folder)
+            CacheReader.open(folder)
         assert list(verify(folder, repair=True).damage) == [part.name]
         keys = held(folder, expected)
         assert len(keys) >= COUNT - 4 + sum(end <= length % len(content) for end in ends)
@@ -222,11 +225,11 @@ def test_a_part_under_another_name_is_named_and_mended(folder, expected):
 
 
 def test_a_part_of_another_cache_is_named_and_set_aside(folder, expected, tmp_path):
-    other = FeatureCache.create(tmp_path / "other", FakeExtractor(parts={"weights": "other"}))
-    other.append([next(FeatureCache.open(folder).entries())], torch.zeros(1, 2, 8))
+    other = CacheWriter.create(tmp_path / "other", FakeExtractor(parts={"weights": "other"}))
+    other.append([next(CacheReader.open(folder).entries())], torch.zeros(1, 2, 8))
     stranger = Path(shutil.copy(parts_in(tmp_path / "other")[0], folder))
     with pytest.raises(CacheMismatchError, match=rf"part '{stranger.name}' .* other features than its manifest says"):
-        FeatureCache.open(folder)
+        CacheReader.open(folder)
     assert list(verify(folder, repair=True).damage) == [stranger.name]
     assert_whole(folder, expected)
 
@@ -242,16 +245,16 @@ def test_whatever_byte_of_the_manifest_is_flipped_it_is_named_or_means_the_same(
         if damage:
             assert list(damage) == ["manifest.json"]
             with pytest.raises(DamagedCacheError, match=r"manifest\.json.*maagiqa cache verify --repair"):
-                FeatureCache.open(folder)
+                CacheReader.open(folder)
         else:
-            assert FeatureCache.open(folder).manifest == FeatureCache.open(original).manifest
+            assert CacheReader.open(folder).manifest == CacheReader.open(original).manifest
         verify(folder, repair=True)
         assert path.read_bytes() == (original / "manifest.json").read_bytes() or not damage
         assert_whole(folder, expected)
 
 
 def anothers_manifest(folder):
-    FeatureCache.create(folder.parent / "other", FakeExtractor(parts={"weights": "other"}))
+    CacheWriter.create(folder.parent / "other", FakeExtractor(parts={"weights": "other"}))
     shutil.copy(folder.parent / "other" / "manifest.json", folder)
 
 
@@ -274,7 +277,7 @@ MANIFESTS = {
 def test_a_changed_manifest_is_named_and_written_anew_from_the_parts(folder, expected, change, error, said):
     change(folder)
     with pytest.raises(error, match=r"manifest"):
-        FeatureCache.open(folder)
+        CacheReader.open(folder)
     found = verify(folder)
     assert list(found.damage) == ["manifest.json"]
     assert said in found.damage["manifest.json"]
@@ -297,13 +300,13 @@ def test_verify_of_no_cache_says_so(tmp_path):
 
 
 def test_damaged_notes_of_failures_are_named_and_set_aside(folder, expected):
-    FeatureCache.open(folder).record_failures([Failure("a.png", "00", "no image")])
+    CacheReader.open(folder).failures.record([Failure("a.png", "00", "no image")])
     notes = next(folder.glob("failures-*"))
     os.truncate(notes, 20)
     with pytest.raises(DamagedCacheError, match=rf"'{notes.name}' .* is damaged .*verify --repair"):
-        FeatureCache.open(folder).failures()
+        CacheReader.open(folder).failures.read()
     assert list(verify(folder, repair=True).damage) == [notes.name]
-    assert FeatureCache.open(folder).failures() == []
+    assert CacheReader.open(folder).failures.read() == []
     assert_whole(folder, expected)
 
 
@@ -421,9 +424,9 @@ def test_four_processes_with_overlapping_images_fill_one_cache(tmp_path):
         process.join(60)
         assert process.exitcode == 0, (tmp_path / f"log{index}").read_text()
     assert set(held(folder, expected)) == set(expected)
-    assert len(FeatureCache.open(folder)) == 80
+    assert len(CacheReader.open(folder)) == 80
     assert verify(folder).damage == {}
-    FeatureCache.open(folder).compact()
+    CacheWriter.open(folder).compact()
     assert_whole(folder, expected)
 
 
@@ -449,7 +452,7 @@ def test_compaction_while_others_read_and_write(tmp_path):
     images = write_pictures(tmp_path / "images", 120)
     expected = expected_features(images)
     folder = tmp_path / "cache"
-    FeatureCache.create(folder, FakeExtractor())
+    CacheWriter.create(folder, FakeExtractor())
     done, wrong = warm().Event(), warm().Queue()
     others = [start(compact_until, folder, done), start(read_until, folder, done, expected, wrong)]
     writers = []
@@ -465,5 +468,5 @@ def test_compaction_while_others_read_and_write(tmp_path):
         process.join(60)
         assert process.exitcode == 0
     assert wrong.empty()
-    FeatureCache.open(folder).compact()
+    CacheWriter.open(folder).compact()
     assert_whole(folder, expected)

@@ -17,14 +17,15 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
-from maagiqa_pyiqa.cache import feature_cache
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+from maagiqa_pyiqa.cache import writer
 from maagiqa_pyiqa.cache.index import ABSENT, KeyIndex
 from maagiqa_pyiqa.cache.keys import pixel_key
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError, DamagedCacheError
 from maagiqa_pyiqa.cache.part import Entry
+from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.cache.storage import LocalStorage
 from maagiqa_pyiqa.cache.verify import verify
+from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
 from tests.helpers.fake_extractor import FakeExtractor
@@ -55,9 +56,9 @@ def assert_holds(cache, indices):
     rows = [cache.find_pixels(key(index)) for index in indices]
     assert ABSENT not in rows
     assert torch.equal(cache.get(rows), torch.stack([features_of(index) for index in indices]))
-    for find, name in ((cache.find_file, lambda i: key("file", i)), (cache.find_source, lambda i: entry(i).source)):
-        found = cache.get([find(name(index)) for index in indices])
-        assert torch.equal(found, cache.get(rows))
+    assert torch.equal(cache.get([cache.find_file(key("file", index)) for index in indices]), cache.get(rows))
+    entries = list(cache.entries())
+    assert [entries[row] for row in rows] == [entry(index) for index in indices]
     assert len(cache) == len(indices)
 
 
@@ -72,7 +73,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def cache(folder):
-    return FeatureCache.create(folder, FakeExtractor())
+    return CacheWriter.create(folder, FakeExtractor())
 
 
 # ----------------------------------------------------------------------------------------------------------------- keys
@@ -111,7 +112,8 @@ def test_index_finds_what_a_dictionary_finds(arrays, sorted_ones, others):
     flat = [item for array in arrays for item in array]
     expected = {item: row for row, item in reversed(list(enumerate(flat)))}
     index = KeyIndex([np.frombuffer(b"".join(array), np.uint8).reshape(-1, 32) for array in arrays[:sorted_ones]])
-    index.add(flat[(known := sum(map(len, arrays[:sorted_ones]))) :], known)
+    for array in arrays[sorted_ones:]:
+        index.add(np.frombuffer(b"".join(array), np.uint8).reshape(-1, 32))
     for item in flat + others:
         assert index.find(item) == expected.get(item, ABSENT)
     assert index.count_distinct() == len(expected)
@@ -124,7 +126,7 @@ def test_what_is_appended_is_found_by_all_its_keys_and_reads_equal(cache, folder
     put(cache, range(5))
     put(cache, [5])
     assert_holds(cache, range(6))
-    assert_holds(FeatureCache.open(folder), range(6))
+    assert_holds(CacheReader.open(folder), range(6))
     assert list(cache.entries()) == [entry(index) for index in range(6)]
 
 
@@ -143,9 +145,9 @@ def test_what_is_read_is_a_copy(cache):
 
 
 def test_absent_images_are_absent(cache):
-    assert (cache.find_pixels(key(0)), cache.find_file(key(0)), cache.find_source("x")) == (ABSENT,) * 3
+    assert (cache.find_pixels(key(0)), cache.find_file(key(0))) == (ABSENT, ABSENT)
     put(cache, [0])
-    assert (cache.find_pixels(key(1)), cache.find_file(key(1)), cache.find_source("x")) == (ABSENT,) * 3
+    assert (cache.find_pixels(key(1)), cache.find_file(key(1))) == (ABSENT, ABSENT)
 
 
 @pytest.mark.parametrize("row", [ABSENT, 2, -2])
@@ -157,7 +159,7 @@ def test_a_row_that_is_not_there_is_an_error(cache, row):
 
 def test_an_image_without_a_file_is_found_by_its_pixels(cache, folder):
     cache.append([Entry(key(0), None, "tensor"), entry(1)], torch.stack([features_of(0), features_of(1)]))
-    for opened in (cache, FeatureCache.open(folder)):
+    for opened in (cache, CacheReader.open(folder)):
         assert torch.equal(opened.get([opened.find_pixels(key(0))])[0], features_of(0))
         assert next(opened.entries()).file_key is None
         assert torch.equal(opened.get([opened.find_file(key("file", 1))])[0], features_of(1))
@@ -166,13 +168,8 @@ def test_an_image_without_a_file_is_found_by_its_pixels(cache, folder):
 def test_names_may_be_any_that_a_file_can_have(cache, folder):
     names = ["ä ö/日本.png", "new\nline.png", 'quote".png', "latin-\udce9.png", "", "x" * 3000]
     cache.append([Entry(key(i), None, name) for i, name in enumerate(names)], torch.zeros(len(names), *SHAPE))
-    assert [FeatureCache.open(folder).find_source(name) for name in names] == list(range(len(names)))
-
-
-def test_a_name_of_different_images_is_not_guessed_at(cache):
-    cache.append([Entry(key(i), None, "same.png") for i in range(3)], torch.zeros(3, *SHAPE))
-    with pytest.raises(ValueError, match=r"different images .* under the name 'same\.png'; look it up by content"):
-        cache.find_source("same.png")
+    names[3] = r"latin-\udce9.png"
+    assert [entry.source for entry in CacheReader.open(folder).entries()] == names
 
 
 def test_an_image_extracted_twice_counts_once(cache):
@@ -185,9 +182,9 @@ def test_an_image_extracted_twice_counts_once(cache):
 def test_half_precision_is_rounded_and_single_is_exact(tmp_path):
     values = torch.randn(1, *SHAPE)
     for dtype, expected in (("float16", values.half().float()), ("float32", values)):
-        cache = FeatureCache.create(tmp_path / dtype, FakeExtractor(), dtype)
+        cache = CacheWriter.create(tmp_path / dtype, FakeExtractor(), dtype)
         cache.append([entry(0)], values)
-        assert torch.equal(FeatureCache.open(tmp_path / dtype).get([0]), expected)
+        assert torch.equal(CacheReader.open(tmp_path / dtype).get([0]), expected)
         assert cache.statistics()["features"] == f"2 x 8 {dtype}"
 
 
@@ -219,7 +216,7 @@ def test_values_that_half_precision_cannot_hold_are_refused_with_advice(cache, f
 
 
 def test_single_precision_holds_large_values_but_no_nan(folder):
-    cache = FeatureCache.create(folder, FakeExtractor(), "float32")
+    cache = CacheWriter.create(folder, FakeExtractor(), "float32")
     cache.append([entry(0)], torch.full((1, *SHAPE), 1e30))
     assert cache.get([0]).unique().tolist() == [torch.tensor(1e30).item()]
     with pytest.raises(ValueError, match="NaN is never written"):
@@ -247,7 +244,7 @@ def test_a_part_is_an_arrow_file_that_others_can_read(cache, folder):
 
 
 def test_threads_find_everything_that_was_appended_while_they_looked(cache, monkeypatch):
-    monkeypatch.setattr(feature_cache, "SMALL_PARTS", 8)
+    monkeypatch.setattr(writer, "SMALL_PARTS", 8)
     appended, errors = [], []
     done = threading.Event()
 
@@ -279,12 +276,12 @@ def test_a_folder_that_is_no_cache_names_the_command_that_makes_one(tmp_path):
     (tmp_path / "file").touch()
     for location in (tmp_path, tmp_path / "absent", tmp_path / "file"):
         with pytest.raises(FileNotFoundError, match=rf"no feature cache.*'maagiqa extract IMAGES --cache {location}'"):
-            FeatureCache.open(location)
+            CacheReader.open(location)
 
 
 def test_an_unknown_dtype_is_refused(folder):
     with pytest.raises(ValueError, match=r"keeps float16 or float32, got dtype 'bfloat16'"):
-        FeatureCache.create(folder, FakeExtractor(), "bfloat16")
+        CacheWriter.create(folder, FakeExtractor(), "bfloat16")
     assert not folder.exists()
 
 
@@ -294,7 +291,7 @@ def test_a_newer_format_is_refused_and_not_called_damage(cache, folder):
     content["format"] = 7
     checksum = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps({**content, "checksum": checksum}))
-    for read in (FeatureCache.open, verify, lambda place: FeatureCache.create(place, FakeExtractor())):
+    for read in (CacheReader.open, verify, lambda place: CacheWriter.create(place, FakeExtractor())):
         with pytest.raises(ValueError, match=r"manifest\.json'? has format 7; this version reads up to 1") as error:
             read(folder)
         assert not isinstance(error.value, DamagedCacheError)
@@ -312,32 +309,31 @@ OTHERS = {
 @pytest.mark.parametrize(("other", "shown"), OTHERS.values(), ids=OTHERS)
 def test_another_extractor_is_refused_with_what_differs(folder, other, shown):
     mine = FakeExtractor(parts={"weights": "a"})
-    put(FeatureCache.create(folder, mine), range(2))
+    put(CacheWriter.create(folder, mine), range(2))
     other = FakeExtractor(**{"parts": {"weights": "a"}, **other})
-    for use in (FeatureCache.create, FeatureCache.open):
-        with pytest.raises(CacheMismatchError) as error:
-            use(folder, other)
-        assert str(folder) in str(error.value)
-        assert mine.fingerprint[:12] in str(error.value)
-        assert other.fingerprint[:12] in str(error.value)
-        assert shown in str(error.value)
-    assert_holds(FeatureCache.open(folder, mine), range(2))
+    with pytest.raises(CacheMismatchError) as error:
+        CacheWriter.create(folder, other)
+    assert str(folder) in str(error.value)
+    assert mine.fingerprint[:12] in str(error.value)
+    assert other.fingerprint[:12] in str(error.value)
+    assert shown in str(error.value)
+    assert_holds(CacheWriter.create(folder, mine), range(2))
 
 
 def test_prompts_in_another_order_are_other_features_whatever_the_fingerprint_says(folder):
-    FeatureCache.create(folder, FakeExtractor())
+    CacheWriter.create(folder, FakeExtractor())
     other = FakeExtractor(prompts=("coherence", "semantic_content"))
     other.fingerprint = FakeExtractor().fingerprint
     with pytest.raises(CacheMismatchError, match=r"names of prompts: "):
-        FeatureCache.open(folder, other)
+        CacheWriter.create(folder, other)
 
 
 def test_the_place_where_long_values_differ_is_shown(folder):
     tokens = list(range(100))
-    FeatureCache.create(folder, FakeExtractor(parts={"tokens": tokens}))
+    CacheWriter.create(folder, FakeExtractor(parts={"tokens": tokens}))
     other = FakeExtractor(parts={"tokens": [*tokens[:60], "other", *tokens[61:]]})
     with pytest.raises(CacheMismatchError, match=r'tokens: \.\.\..* 59, 60, .* there, \.\.\..* 59, "other", .* here'):
-        FeatureCache.open(folder, other)
+        CacheWriter.create(folder, other)
 
 
 @pytest.fixture
@@ -375,31 +371,31 @@ CHANGES = {
 
 @pytest.mark.parametrize(("change", "shown"), CHANGES.values(), ids=CHANGES)
 def test_a_cache_of_the_real_model_refuses_another_prompt_dtype_weights_or_preprocessing(tiny, folder, change, shown):
-    FeatureCache.create(folder, tiny())
-    FeatureCache.create(folder, tiny())  # its like is welcome
+    CacheWriter.create(folder, tiny())
+    CacheWriter.create(folder, tiny())  # its like is welcome
     with pytest.raises(CacheMismatchError, match=rf"holds other features than the extractor's: .*\n  {shown}"):
-        FeatureCache.create(folder, tiny(**change))
+        CacheWriter.create(folder, tiny(**change))
 
 
 # ----------------------------------------------------------------------------------- joining, compacting, other writers
 
 
 def test_a_long_run_leaves_few_parts(cache, folder, monkeypatch):
-    monkeypatch.setattr(feature_cache, "SMALL_PARTS", 4)
+    monkeypatch.setattr(writer, "SMALL_PARTS", 4)
     for index in range(70):
         put(cache, [index])
     assert_holds(cache, range(70))
-    assert_holds(FeatureCache.open(folder), range(70))
+    assert_holds(CacheReader.open(folder), range(70))
     assert cache.rows == 70
     assert len(parts_in(folder)) <= 3 * 3  # at most 3 each of 1, 4, 16 rows
     assert cache.statistics()["parts"] == len(parts_in(folder))
 
 
 def test_parts_are_joined_up_to_a_limit(folder, monkeypatch):
-    monkeypatch.setattr(feature_cache, "SMALL_PARTS", 4)
-    monkeypatch.setattr(feature_cache, "PART_BYTES", 100_000)
+    monkeypatch.setattr(writer, "SMALL_PARTS", 4)
+    monkeypatch.setattr(writer, "PART_BYTES", 100_000)
     extractor = FakeExtractor(dim=1000)
-    cache = FeatureCache.create(folder, extractor)
+    cache = CacheWriter.create(folder, extractor)
     for index in range(200):
         cache.append([entry(index)], torch.full((1, 2, 1000), float(index)))
     sizes = [(folder / name).stat().st_size for name in parts_in(folder)]
@@ -412,7 +408,7 @@ def test_a_cache_takes_little_more_than_its_features(folder):
     """At the size of mPLUG-Owl2, in batches of 32, with names as folders of generations have them."""
     tokens = {name: [list(range(29000, 29080)), list(range(30))] for name in ("semantic_content", "coherence")}
     extractor = FakeExtractor(dim=4096, parts={"prompts": tokens, "template": "USER: ...", "weights": "0" * 64})
-    cache = FeatureCache.create(folder, extractor)
+    cache = CacheWriter.create(folder, extractor)
     generator = torch.Generator().manual_seed(0)
     for batch in range(0, 3000, 32):
         name = f"/data/generations/stable-diffusion-xl/2024-05-17/batch-{batch:05d}/a photograph of a cat, no. "
@@ -429,7 +425,7 @@ def test_a_cache_takes_little_more_than_its_features(folder):
 def test_compaction_leaves_one_part_with_each_image_once(cache, folder):
     for indices in ([0, 1], [1, 2], [2, 0], [3]):
         put(cache, indices)
-    reader = FeatureCache.open(folder)
+    reader = CacheReader.open(folder)
     cache.compact()
     assert (len(parts_in(folder)), cache.rows) == (1, 4)
     assert_holds(cache, range(4))
@@ -442,7 +438,7 @@ def test_compaction_leaves_one_part_with_each_image_once(cache, folder):
 def test_compaction_makes_parts_of_limited_size(cache, folder, monkeypatch):
     for index in range(40):
         put(cache, [index])
-    monkeypatch.setattr(feature_cache, "PART_BYTES", 10 * 2 * 8 * 2)
+    monkeypatch.setattr(writer, "PART_BYTES", 10 * 2 * 8 * 2)
     cache.compact()
     assert len(parts_in(folder)) == 4
     assert_holds(cache, range(40))
@@ -467,17 +463,17 @@ def test_parts_that_were_joined_but_not_removed_yet_do_not_count(cache, folder, 
     put(cache, [2])
     interrupted_join(cache, monkeypatch)
     assert len(parts_in(folder)) == 3
-    for opened in (FeatureCache.open(folder), FeatureCache.create(folder, FakeExtractor())):
+    for opened in (CacheReader.open(folder), CacheWriter.create(folder, FakeExtractor())):
         assert opened.rows == 3
         assert_holds(opened, range(3))
     assert len(parts_in(folder)) == 1  # the next writer removes them
     put(opened, [3])
     opened.compact()
-    assert_holds(FeatureCache.open(folder), range(4))
+    assert_holds(CacheReader.open(folder), range(4))
 
 
 def test_refresh_shows_what_others_have_written_and_joined(cache, folder):
-    reader = FeatureCache.open(folder)
+    reader = CacheReader.open(folder)
     put(cache, range(3))
     assert len(reader) == 0
     reader.refresh()
@@ -497,7 +493,7 @@ def test_a_listing_that_is_out_of_date_loses_nothing(cache, folder, monkeypatch)
     listings = [old]
     names = LocalStorage.names
     monkeypatch.setattr(LocalStorage, "names", lambda *arguments: listings.pop() if listings else names(*arguments))
-    reader = FeatureCache.open(folder)
+    reader = CacheReader.open(folder)
     assert listings == []
     assert_holds(reader, range(2))
 
@@ -505,34 +501,34 @@ def test_a_listing_that_is_out_of_date_loses_nothing(cache, folder, monkeypatch)
 def test_a_part_that_cannot_be_opened_is_an_error_and_no_endless_loop(cache, folder):
     (folder / "part-dangling.arrow").symlink_to(folder / "nothing")
     with pytest.raises(FileNotFoundError):
-        FeatureCache.open(folder)
+        CacheReader.open(folder)
 
 
 def test_a_writer_goes_on_after_another_has_compacted_its_parts(cache, folder, monkeypatch):
-    monkeypatch.setattr(feature_cache, "SMALL_PARTS", 6)
+    monkeypatch.setattr(writer, "SMALL_PARTS", 6)
     for index in range(4):
         put(cache, [index])
-    FeatureCache.open(folder).compact()
+    CacheWriter.open(folder).compact()
     for index in range(4, 20):
         put(cache, [index])
-    assert_holds(FeatureCache.open(folder), range(20))
-    assert FeatureCache.open(folder).rows == 20
+    assert_holds(CacheReader.open(folder), range(20))
+    assert CacheReader.open(folder).rows == 20
 
 
 def test_merge_adds_what_is_new_and_counts_it(cache, tmp_path):
-    other = FeatureCache.create(tmp_path / "other", FakeExtractor())
+    other = CacheWriter.create(tmp_path / "other", FakeExtractor())
     put(cache, range(3))
     put(other, range(2, 6))
     put(other, [5, 6])
     assert cache.merge(other) == 4
-    assert_holds(FeatureCache.open(tmp_path / "cache"), range(7))
+    assert_holds(CacheReader.open(tmp_path / "cache"), range(7))
     assert cache.rows == 7
     assert cache.merge(other) == cache.merge(cache) == 0
     assert_holds(other, range(2, 7))
 
 
 def test_merge_of_other_features_is_refused_with_both_shown(cache, tmp_path):
-    other = FeatureCache.create(tmp_path / "other", FakeExtractor(parts={"weights": "b"}))
+    other = CacheWriter.create(tmp_path / "other", FakeExtractor(parts={"weights": "b"}))
     put(other, [0])
     with pytest.raises(CacheMismatchError, match=r'weights: null there, "b" here') as error:
         cache.merge(other)
@@ -566,7 +562,7 @@ def test_a_pickled_cache_that_was_compacted_meanwhile_says_so(cache):
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_workers_of_a_data_loader_read_what_was_written(folder, context):
-    cache = FeatureCache.create(folder, FakeExtractor())
+    cache = CacheWriter.create(folder, FakeExtractor())
     for start_at in range(0, 20, 3):
         put(cache, range(start_at, min(start_at + 3, 20)))
     options = {"num_workers": 2, "multiprocessing_context": context}

@@ -12,11 +12,13 @@ import fsspec
 import pytest
 import torch
 
-from maagiqa_pyiqa.cache.feature_cache import Failure, FeatureCache
+from maagiqa_pyiqa.cache.failures import Failure
 from maagiqa_pyiqa.cache.keys import file_key
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError, DamagedCacheError
+from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.cache.verify import verify
+from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.extraction.run import Extraction
 from maagiqa_pyiqa.images.sources import find_sources
@@ -81,7 +83,7 @@ def location(request, tmp_path, monkeypatch):
 
 def fill(location, images, **parts):
     extractor = FakeExtractor(parts=parts)
-    cache = FeatureCache.create(location, extractor)
+    cache = CacheWriter.create(location, extractor)
     Extraction(extractor, cache).run(find_sources(images))
     return cache
 
@@ -93,7 +95,7 @@ def read(cache, images):
 def test_what_is_extracted_is_read_equal_by_others(location, images, expected):
     reader = fill(location, images[:4])
     fill(location, images)
-    for cache in (FeatureCache.open(location), pickle.loads(pickle.dumps(FeatureCache.open(location)))):
+    for cache in (CacheReader.open(location), pickle.loads(pickle.dumps(CacheReader.open(location)))):
         assert torch.equal(read(cache, images), expected)
         assert cache.rows == 10
     assert reader.rows == 4
@@ -103,7 +105,7 @@ def test_what_is_extracted_is_read_equal_by_others(location, images, expected):
 
 def test_a_place_without_a_cache_is_said_with_the_command(location):
     with pytest.raises(FileNotFoundError, match=r"no feature cache: .*maagiqa extract IMAGES --cache"):
-        FeatureCache.open(location)
+        CacheReader.open(location)
     with pytest.raises(FileNotFoundError, match="is no feature cache"):
         verify(location)
 
@@ -111,7 +113,7 @@ def test_a_place_without_a_cache_is_said_with_the_command(location):
 def test_other_features_are_refused(location, images):
     fill(location, images[:1], weights="a")
     with pytest.raises(CacheMismatchError, match='weights: "a" there, "b" here'):
-        FeatureCache.create(location, FakeExtractor(parts={"weights": "b"}))
+        CacheWriter.create(location, FakeExtractor(parts={"weights": "b"}))
 
 
 def test_of_many_who_create_a_cache_at_once_one_does(location):
@@ -128,16 +130,16 @@ def test_a_cache_is_not_taken_over_where_the_storage_would_let_it(tmp_path, imag
     monkeypatch.setattr(memory, "pipe_file", lambda self, path, value, mode="overwrite": pipe(self, path, value))
     fill(f"memory://{tmp_path}", images[:1], weights="a")
     with pytest.raises(CacheMismatchError, match='weights: "a" there, "b" here'):
-        FeatureCache.create(f"memory://{tmp_path}", FakeExtractor(parts={"weights": "b"}))
+        CacheWriter.create(f"memory://{tmp_path}", FakeExtractor(parts={"weights": "b"}))
 
 
 def test_compaction_leaves_one_part_and_readers_can_go_on(location, images, expected):
     cache = fill(location, images)
-    reader = FeatureCache.open(location)
+    reader = CacheReader.open(location)
     assert reader.statistics()["parts"] == 3
     cache.compact()
     assert len(open_storage(location).names("part-*")) == 1
-    assert FeatureCache.open(location).statistics()["parts"] == 1
+    assert CacheReader.open(location).statistics()["parts"] == 1
     assert torch.equal(read(reader, images), expected)
     reader.refresh()
     assert torch.equal(read(reader, images), expected)
@@ -145,24 +147,24 @@ def test_compaction_leaves_one_part_and_readers_can_go_on(location, images, expe
 
 def test_a_damaged_file_is_named_and_mended(location, images, expected):
     fill(location, images)
-    FeatureCache.open(location)  # makes copies of what is remote
+    CacheReader.open(location)  # makes copies of what is remote
     storage = open_storage(location)
     name = storage.names("part-*")[0]
     content = storage.read(name)
     storage.write(name, content[:-40])
     with pytest.raises(DamagedCacheError, match=name):
-        FeatureCache.open(location)
+        CacheReader.open(location)
     assert list(verify(location).damage) == [name]
     assert list(verify(location, repair=True).damage) == [name]
     assert verify(location).damage == {}
     assert storage.names("damaged-*") == [f"damaged-{name}"]
-    assert torch.equal(read(FeatureCache.open(location), images), expected)
+    assert torch.equal(read(CacheReader.open(location), images), expected)
 
 
 def test_damage_behind_a_copy_is_found(s3, tmp_path, monkeypatch, images):
     monkeypatch.setenv("MAAGIQA_CACHE_COPIES", str(tmp_path / "copies"))
     fill(f"{s3}/behind", images)
-    FeatureCache.open(f"{s3}/behind")
+    CacheReader.open(f"{s3}/behind")
     name = fsspec.filesystem("s3").ls("bucket/behind", detail=False)[1]
     fsspec.filesystem("s3").pipe_file(name, b"something else")
     assert list(verify(f"{s3}/behind").damage) == [name.rsplit("/", 1)[1]]
@@ -172,21 +174,21 @@ def test_caches_are_merged_across_places(location, images, expected, tmp_path):
     here = fill(tmp_path / "here", images[:6])
     there = fill(location, images[4:])
     assert there.merge(here) == 4
-    assert torch.equal(read(FeatureCache.open(location), images), expected)
+    assert torch.equal(read(CacheReader.open(location), images), expected)
     assert here.merge(there) == 4
-    assert torch.equal(read(FeatureCache.open(tmp_path / "here"), images), expected)
+    assert torch.equal(read(CacheReader.open(tmp_path / "here"), images), expected)
 
 
 def test_failures_are_noted_and_forgotten(location):
-    cache = FeatureCache.create(location, FakeExtractor())
-    cache.record_failures([Failure("a.png", "00", "empty"), Failure("b.png", "01", "no image")])
-    cache.record_failures([Failure("a.png", "00", "empty")])
-    assert sorted(FeatureCache.open(location).failures()) == [
+    cache = CacheWriter.create(location, FakeExtractor())
+    cache.failures.record([Failure("a.png", "00", "empty"), Failure("b.png", "01", "no image")])
+    cache.failures.record([Failure("a.png", "00", "empty")])
+    assert sorted(CacheReader.open(location).failures.read()) == [
         Failure("a.png", "00", "empty"),
         Failure("b.png", "01", "no image"),
     ]
-    cache.forget_failures()
-    assert FeatureCache.open(location).failures() == []
+    cache.failures.forget()
+    assert CacheReader.open(location).failures.read() == []
 
 
 def test_the_command_line_takes_urls(location, images, expected, capsys, monkeypatch):
@@ -206,12 +208,12 @@ def test_copies_of_remote_parts_are_made_once_and_go_with_them(s3, tmp_path, mon
     cache = fill(f"{s3}/copied", images)
     copies = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("copies/*/*")}
     assert sorted(copies) == open_storage(f"{s3}/copied").names("part-*")
-    FeatureCache.open(f"{s3}/copied")
+    CacheReader.open(f"{s3}/copied")
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("copies/*/*")} == copies
     cache.compact()
     assert [path.name for path in tmp_path.glob("copies/*/*")] == open_storage(f"{s3}/copied").names("part-*")
     shutil.rmtree(tmp_path / "copies")
-    assert FeatureCache.open(f"{s3}/copied").rows == 10
+    assert CacheReader.open(f"{s3}/copied").rows == 10
 
 
 def test_a_place_that_cannot_be_reached_is_an_error_that_says_so(tmp_path, monkeypatch, images):
@@ -225,9 +227,9 @@ def test_a_place_that_cannot_be_reached_is_an_error_that_says_so(tmp_path, monke
     fill(location, images[:1])
     monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "cat_file", refuse)
     with pytest.raises(ConnectionError, match=rf"'{location}' cannot be reached: the line is dead"):
-        FeatureCache.open(location)
+        CacheReader.open(location)
     monkeypatch.undo()
-    cache = FeatureCache.create(location, FakeExtractor())
+    cache = CacheWriter.create(location, FakeExtractor())
     monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "pipe_file", refuse)
     with pytest.raises(ConnectionError, match=r"features of 1 images could not be written .*: the line is dead"):
         cache.append(list(cache.entries()), cache.get([0]))
@@ -237,7 +239,7 @@ def test_a_folder_named_by_the_home_directory_is_found(tmp_path, monkeypatch, im
     monkeypatch.setenv("HOME", str(tmp_path))
     fill("~/cache", images[:1])
     assert (tmp_path / "cache" / "manifest.json").is_file()
-    assert FeatureCache.open("~/cache").rows == 1
+    assert CacheReader.open("~/cache").rows == 1
 
 
 def test_a_cache_that_cannot_be_written_to_can_be_read_and_run_again(tmp_path, monkeypatch, images, expected):

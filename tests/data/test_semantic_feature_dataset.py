@@ -2,7 +2,7 @@
 
 import pickle
 import shutil
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pandas
@@ -13,10 +13,10 @@ from PIL import Image
 from pyiqa.data import build_dataset
 from torch.utils.data import DataLoader
 
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
 from maagiqa_pyiqa.cache.keys import file_key, pixel_key
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError
 from maagiqa_pyiqa.cache.part import Entry
+from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.data.semantic_feature_dataset import SemanticFeatureDataset
 from maagiqa_pyiqa.images.decoding import decode
 from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel
@@ -28,6 +28,7 @@ class Extractor:
     prompts = ("semantic_content", "coherence")
     feature_dim = 24
     fingerprint = "abcdef0123456789"
+    fingerprint_parts = MappingProxyType({})
 
 
 def features_of(index):
@@ -46,7 +47,7 @@ def folder(tmp_path):
 
 
 def fill(folder, indices):
-    cache = FeatureCache.create(folder / "cache", Extractor())
+    cache = CacheWriter.create(folder / "cache", Extractor())
     for index in indices:
         content = (folder / f"{index}.png").read_bytes()
         entry = Entry(pixel_key(decode(content)), file_key(content), f"elsewhere/{index}.png")

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maagiqa_pyiqa.cache import feature_cache
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+from maagiqa_pyiqa.cache import writer
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError
+from maagiqa_pyiqa.cache.reader import CacheReader
+from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.extraction import run as extraction
 from maagiqa_pyiqa.semantics import extractor
@@ -140,13 +141,13 @@ def start(function, *arguments, **options):
 # --------------------------------------------------------------------------------------------- what other processes run
 
 
-def run_maagiqa(arguments, log, small_parts=feature_cache.SMALL_PARTS, refresh_seconds=10.0, setup=None):
+def run_maagiqa(arguments, log, small_parts=writer.SMALL_PARTS, refresh_seconds=10.0, setup=None):
     """The command line, with the fake extractor and output into a file; calls ``setup`` first."""
     with open(log, "ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     extractor.BACKENDS = BACKENDS
-    feature_cache.SMALL_PARTS = small_parts
+    writer.SMALL_PARTS = small_parts
     extraction.REFRESH_SECONDS = refresh_seconds
     if setup:
         setup()
@@ -164,7 +165,7 @@ def create_caches(location, part, barrier, outcomes, times):
     for index in range(times):
         barrier.wait()
         try:
-            cache = FeatureCache.create(f"{location}{index}", FakeExtractor(parts={"model": part}))
+            cache = CacheWriter.create(f"{location}{index}", FakeExtractor(parts={"model": part}))
             outcomes.put((index, part, cache.manifest.parts["model"], ""))
         except CacheMismatchError as error:
             outcomes.put((index, part, None, str(error)))
@@ -173,12 +174,12 @@ def create_caches(location, part, barrier, outcomes, times):
 def compact_until(location, done):
     """Compact a cache over and over."""
     while not done.is_set():
-        FeatureCache.open(location).compact()
+        CacheWriter.open(location).compact()
 
 
 def read_until(location, done, expected, wrong):
     """Read a cache over and over; put every row that is not what it should be, and every row lost."""
-    cache = FeatureCache.open(location)
+    cache = CacheReader.open(location)
     known = set()
     while not done.is_set():
         entries = list(cache.entries())
