@@ -8,7 +8,7 @@ import pyiqa
 import pytest
 import torch
 
-from maagiqa_pyiqa.cache.feature_cache import FeatureCache
+from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.metrics.identity import identify
 from maagiqa_pyiqa.semantics import extractor
@@ -69,7 +69,7 @@ def test_a_new_backend_extracts_and_its_features_are_found_again(add_backend, pi
     assert main(command) == 0
     expected = create_extractor(SPEC).extract([picture])
     torch.testing.assert_close(create_extractor(f"cache:{cache}").extract([picture]), expected)
-    assert FeatureCache.open(cache).manifest.fingerprint == extractor_fingerprint(SPEC)
+    assert CacheReader.open(cache).manifest.fingerprint == extractor_fingerprint(SPEC)
 
 
 def test_a_new_backend_scores(add_backend, picture):
