@@ -260,12 +260,12 @@ class MAAGIQA(nn.Module):
         x = squash(x, options.input_size, options.interpolation).to(self.dtype)
         return (x - options.mean) / options.std
 
-    def _semantic_features(self, x: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+    def _semantic_features(self, x: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
         if self.options.num_prompts == 0:
-            if given is not None:
+            if features is not None:
                 raise ValueError("semantic_features were given to a network configured with num_prompts 0.")
             return x.new_empty(len(x), 0, self.options.feature_dim, dtype=self.dtype)
-        features = self._extract(x) if given is None else given
+        features = self._extract(x) if features is None else features
         check_semantic_features(features, (len(x), self.options.num_prompts, self.options.feature_dim))
         return features.to(x.device, self.dtype)
 
@@ -306,8 +306,8 @@ def _feature_dim_of(semantics: str | SemanticExtractor) -> int:
 def check_semantic_features(features: torch.Tensor, expected: tuple[int, int, int]) -> None:
     """Raise TypeError or ValueError unless ``features`` is a finite float tensor of shape ``expected`` (N, E, D)."""
     if not torch.is_tensor(features) or not features.is_floating_point():
-        found = features.dtype if torch.is_tensor(features) else type(features).__name__
-        raise TypeError(f"semantic_features must be a floating-point tensor (N, E, D), got {found}.")
+        kind = features.dtype if torch.is_tensor(features) else type(features).__name__
+        raise TypeError(f"semantic_features must be a floating-point tensor (N, E, D), got {kind}.")
     if features.shape != expected:
         permuted = sorted(features.shape) == sorted(expected)
         raise ValueError(

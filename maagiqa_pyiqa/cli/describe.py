@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.cli.verbs import add_device, add_files, add_inputs, add_verb, positive
+from maagiqa_pyiqa.cli.verbs import add_device, add_dtype, add_files, add_inputs, add_verb, positive
 from maagiqa_pyiqa.semantics.extractor import list_specs
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
 from maagiqa_pyiqa.support.files import write_whole
@@ -35,7 +35,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         help=f"{list_specs(describing=True)} (default mplug-owl2)",
     )
     add_device(parser)
-    parser.add_argument("--dtype", default="auto", metavar="T", help="auto (default), fp32, bf16 or fp16")
+    add_dtype(parser)
     parser.add_argument("--max-tokens", type=positive, default=128, metavar="N", help="longest answer (default 128)")
     add_files(parser, "the answers", "json")
 

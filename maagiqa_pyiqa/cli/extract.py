@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from maagiqa_pyiqa.cli.verbs import (
     add_batch_size,
     add_device,
+    add_dtype,
     add_engine,
     add_files,
     add_inputs,
@@ -46,7 +47,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     add_batch_size(parser, None, "the extractor's")
     add_device(parser)
-    parser.add_argument("--dtype", default="auto", metavar="T", help="of the model: auto (default), fp32, bf16, fp16")
+    add_dtype(parser)
     parser.add_argument(
         "--cache-dtype", default="float16", metavar="T", help="on disk, for a new cache: float16 (default) or float32"
     )

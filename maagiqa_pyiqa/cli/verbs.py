@@ -49,6 +49,11 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
 
 
+def add_dtype(parser: argparse.ArgumentParser) -> None:
+    """Add ``--dtype``."""
+    parser.add_argument("--dtype", default="auto", metavar="T", help="of the model: auto (default), fp32, bf16, fp16")
+
+
 def add_scoring_arguments(parser: argparse.ArgumentParser, batch_size: int | None = 8, workers: int | None = 2) -> None:
     """Add what every verb that scores files asks for: batch size, device, decoding processes.
 

@@ -48,8 +48,10 @@ def _check_range(x: torch.Tensor) -> None:
     low, high = (value.item() for value in torch.aminmax(x))
     if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):  # false for NaN too
         bad = (~x.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
-        found = f"NaN or infinite pixels in images {bad[:10]} of the batch" if bad else f"min {low:.4g}, max {high:.4g}"
-        raise ValueError(f"images must be RGB in [0, 1], got {found}.")
+        values = (
+            f"NaN or infinite pixels in images {bad[:10]} of the batch" if bad else f"min {low:.4g}, max {high:.4g}"
+        )
+        raise ValueError(f"images must be RGB in [0, 1], got {values}.")
 
 
 def squash(x: torch.Tensor, size: int, interpolation: str = "cubic") -> torch.Tensor:

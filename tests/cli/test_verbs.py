@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from maagiqa_pyiqa.cli.main import VERBS, main
+from maagiqa_pyiqa.cli.main import VERBS, build_parser, main
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -17,6 +17,15 @@ def test_every_verb_has_help_with_examples(verb, capsys):
     out = capsys.readouterr().out
     assert "examples:" in out
     assert f"maagiqa {verb}" in out
+
+
+def test_shared_arguments_mean_the_same_in_every_verb():
+    verbs = build_parser()._subparsers._group_actions[0].choices
+    for option in ("--device", "--engine", "--dtype"):
+        actions = [parser._option_string_actions.get(option) for parser in verbs.values()]
+        meanings = {(action.help, action.metavar, action.default) for action in actions if action}
+        assert len(meanings) == 1
+        assert sum(action is not None for action in actions) > 1
 
 
 def test_help_imports_nothing_heavy():
