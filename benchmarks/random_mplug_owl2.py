@@ -12,7 +12,8 @@ import sentencepiece
 import torch
 from safetensors.torch import save_file
 
-from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2, MplugOwl2Config
+from maagiqa_pyiqa.semantics.mplug_owl2.config import MplugOwl2Config
+from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2
 from maagiqa_pyiqa.semantics.prompts import MPLUG_OWL2_TEMPLATE, ONE_ALIGN_TEMPLATE, QUESTIONS
 
 SIZES: MappingProxyType[str, dict[str, int]] = MappingProxyType(

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from maagiqa_pyiqa.semantics.batched_extractor import as_pil
+from maagiqa_pyiqa.semantics.mplug_owl2.decoder import IMAGE, TEXT, make_runs
 from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
-from maagiqa_pyiqa.semantics.mplug_owl2.network import IMAGE, TEXT, MplugOwl2, make_runs
+from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2
 from maagiqa_pyiqa.semantics.mplug_owl2.tokens import PromptTokens
 
 

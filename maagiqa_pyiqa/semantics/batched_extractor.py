@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from PIL import Image
@@ -77,7 +77,7 @@ class BatchedExtractor(abc.ABC):
             yield from self._features(batch)
 
     def _prepared(self, images: Images) -> Iterator[tuple[int, Any]]:
-        waiting: collections.deque[Future] = collections.deque()
+        waiting: collections.deque[Future[Any]] = collections.deque()
         with ThreadPoolExecutor(self.workers) as pool:
             try:
                 source = iter(images)
@@ -162,5 +162,6 @@ def as_pil(image: Any) -> Image.Image:
         with _LOCKS[id(image) % len(_LOCKS)]:
             return decode(image)
     if torch.is_tensor(image):
-        return to_pil_image(check_images(image.detach().cpu().float().unsqueeze(0))[0].mul(255).round().byte())
+        pixels = check_images(image.detach().cpu().float().unsqueeze(0))[0].mul(255).round().byte()
+        return cast(Image.Image, to_pil_image(pixels))
     raise TypeError(f"an image must be a path, a PIL image or a tensor (3, H, W), got {type(image).__name__}.")

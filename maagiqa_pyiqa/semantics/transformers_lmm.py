@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -122,7 +122,7 @@ class TransformersExtractor(ModelExtractor):
     def _last_state(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         body = self.model.base_model
         if body is not self.model:
-            return body(**inputs, use_cache=False).last_hidden_state
+            return cast(torch.Tensor, body(**inputs, use_cache=False).last_hidden_state)
         seen: list[torch.Tensor] = []  # a model in one piece, such as Llama 4: what goes into its head
         with self.model.get_output_embeddings().register_forward_pre_hook(lambda _, args: seen.append(args[0])):
             self.model(**inputs, use_cache=False)
@@ -135,7 +135,8 @@ class TransformersExtractor(ModelExtractor):
         bos = self.processor.tokenizer.bos_token
         if bos and text.startswith(bos):  # some templates begin with it; the tokenizer would put another before it
             options["add_special_tokens"] = False
-        return self.processor(text=[text] * len(batch), images=images, **options).to(self.device, self.dtype)
+        inputs = self.processor(text=[text] * len(batch), images=images, **options).to(self.device, self.dtype)
+        return cast(Mapping[str, torch.Tensor], inputs)
 
     @torch.no_grad()
     def describe(self, image: Any, prompt: str, limit: int = 128) -> Iterator[str]:
@@ -149,7 +150,7 @@ class TransformersExtractor(ModelExtractor):
 def _load(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
-        processor = AutoProcessor.from_pretrained(folder, **options)
+        processor = AutoProcessor.from_pretrained(folder, **options)  # type: ignore[no-untyped-call]
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=dtype, output_loading_info=True, **options
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import timm
@@ -31,6 +31,7 @@ FEATURE_DIM = 1280
 class VisualEncoder(nn.Module):
     """Image (N, 3, 260, 260) in [0, 1] to mean and deviation over positions, (N, 2, 1280)."""
 
+    __call__: Callable[..., torch.Tensor]
     backbone: Any  # timm's forward_features is not part of nn.Module
 
     def __init__(self) -> None:

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2, MplugOwl2Config
+from maagiqa_pyiqa.semantics.mplug_owl2.config import MplugOwl2Config
+from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2
 from maagiqa_pyiqa.semantics.prompts import LEVELS, MPLUG_OWL2_TEMPLATE, ONE_ALIGN_TEMPLATE, QUESTIONS
 
 Tensors = Mapping[str, torch.Tensor]

@@ -43,7 +43,7 @@ class LevelScorer:
     def score(self, images: torch.Tensor, task: str) -> torch.Tensor:
         """Images (N, 3, H, W) in [0, 1] to scores (N, 1), 1 to 5, float32 on the CPU."""
         pixels = torch.stack([self.pixels.prepare(as_pil(image)) for image in images])
-        logits = torch.cat([self._finite_logits(batch, task) for batch in pixels.split(self.batch_size)])
+        logits = torch.cat([self._finite_logits(batch, task) for batch in torch.split(pixels, self.batch_size)])
         return (logits.softmax(-1) * torch.tensor(list(LEVELS.values()))).sum(-1, keepdim=True)
 
     def _finite_logits(self, pixels: torch.Tensor, task: str) -> torch.Tensor:

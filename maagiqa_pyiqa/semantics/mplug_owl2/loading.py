@@ -17,7 +17,8 @@ from torch import nn
 
 from maagiqa_pyiqa.semantics.batched_extractor import name_of
 from maagiqa_pyiqa.semantics.model_files import absent_files, indexed_files, read_config
-from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2, MplugOwl2Config
+from maagiqa_pyiqa.semantics.mplug_owl2.config import MplugOwl2Config
+from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2
 from maagiqa_pyiqa.semantics.mplug_owl2.quantization import QUANTIZATIONS, quantize_linears
 from maagiqa_pyiqa.support.options import require_choice
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import torch
 
-from maagiqa_pyiqa.semantics.mplug_owl2.network import IMAGE, TEXT, KeysValues, MplugOwl2, make_runs
+from maagiqa_pyiqa.semantics.mplug_owl2.decoder import IMAGE, TEXT, KeysValues, make_runs
+from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2
 from maagiqa_pyiqa.semantics.mplug_owl2.tokens import PromptTokens
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
 
-from maagiqa_pyiqa.semantics.mplug_owl2.network import Linear
+from maagiqa_pyiqa.semantics.mplug_owl2.layers import Linear
 
 QUANTIZATIONS: MappingProxyType[str, str] = MappingProxyType(
     {"none": "full weights", "8bit": "LLM.int8", "4bit": "NF4"}
@@ -35,7 +36,7 @@ def _quantized(linear: Linear, quantization: str, device: torch.device, dtype: t
         raise ImportError(f"quantization '{quantization}' needs bitsandbytes: pip install bitsandbytes") from error
     sizes = linear.in_features, linear.out_features
     weight = linear.weight.data.cpu()  # bitsandbytes quantizes on the way to the device
-    layers = bitsandbytes.nn
+    layers: Any = bitsandbytes.nn
     quantized: nn.Module
     if quantization == "8bit":
         quantized = layers.Linear8bitLt(*sizes, bias=False, has_fp16_weights=False)
