@@ -146,7 +146,7 @@ class CacheReader:
             if not 0 <= row < self._starts[-1]:
                 raise IndexError(f"cache '{self.location}' has {self.rows} rows, no row {row}.")
             part = int(self._starts.searchsorted(row, "right")) - 1
-            target.copy_(self.parts[part].features[row - self._starts[part]])
+            target.copy_(self.parts[part].features[row - int(self._starts[part])])
         return features
 
     def entries(self) -> Iterator[Entry]:
