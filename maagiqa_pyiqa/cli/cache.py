@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Callable
 
-from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.cli.verbs import add_files, add_verb
 from maagiqa_pyiqa.support.files import write_whole
 
 EXAMPLES = """\
@@ -25,7 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = add_verb(verbs, "cache", summary, EXAMPLES, lambda arguments: arguments.action(arguments))
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     info = _add_action(actions, "info", "show whose features it holds, how many and how large", _info)
-    info.add_argument("--json", metavar="FILE", help="write it as JSON")
+    add_files(info, "it", "json")
     verify = _add_action(actions, "verify", "read every byte and name what is damaged", _verify)
     verify.add_argument("--repair", action="store_true", help="keep whole rows, set damaged files aside")
     merge = _add_action(actions, "merge", "add other caches' features to DIR", _merge)

@@ -42,15 +42,13 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask and print; 1 if an image could not be read."""
-    import torch
-
     from maagiqa_pyiqa.images.decoding import UnreadableImageError
     from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.semantics.extractor import create_describer
+    from maagiqa_pyiqa.support.devices import default_device
 
     paths = find_files(arguments.inputs)
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = create_describer(arguments.semantics, device, arguments.dtype)
+    model = create_describer(arguments.semantics, arguments.device or default_device(), arguments.dtype)
     answers, failed = [], 0
     for path in paths:
         print(path)

@@ -12,6 +12,7 @@ import torch
 
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data
 from maagiqa_pyiqa.metrics.scoring import check_metric_names, is_lower_better
+from maagiqa_pyiqa.support.devices import default_device
 from maagiqa_pyiqa.support.options import parse_options
 
 DEFAULT_METRICS = (
@@ -59,7 +60,7 @@ class Participant(ScoreSource):
         Args:
             device: as in torch; by default CUDA where there is one.
         """
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        place = torch.device(device or default_device())
         if self.network is not None:
             return self._create_network().to(place).eval()
         import pyiqa

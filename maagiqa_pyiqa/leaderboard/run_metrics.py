@@ -25,6 +25,7 @@ from maagiqa_pyiqa.metrics.availability import explain
 from maagiqa_pyiqa.metrics.cost import Cost, PeakMemory
 from maagiqa_pyiqa.metrics.identity import MetricIdentity, count_parameters, identify
 from maagiqa_pyiqa.metrics.scoring import ImageScores, score_images
+from maagiqa_pyiqa.support.devices import default_device
 from maagiqa_pyiqa.support.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
 
 FATAL = (OSError, ImportError, MemoryError)  # images are decoded by then, so no image's fault
@@ -44,7 +45,7 @@ class ScoringOptions:
     @property
     def torch_device(self) -> torch.device:
         """CUDA where there is one, unless a device is named."""
-        return torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return torch.device(self.device or default_device())
 
 
 @dataclass(frozen=True, kw_only=True)
