@@ -108,7 +108,7 @@ class TransformersExtractor(ModelExtractor):
         except ValueError as error:  # a processor refuses an image, such as one 200 times as wide as high
             if len(batch) == 1:
                 return [(batch[0][0], error)]
-            return [result for one in batch for result in self._features([one])]
+            return [result for item in batch for result in self._features([item])]
 
     def _encode(self, batch: list[Image.Image]) -> torch.Tensor:
         return torch.stack([self._mean_state(text, batch) for text in self._texts.values()], dim=1).cpu()
@@ -157,8 +157,8 @@ def _load(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         tokenizer = processor.tokenizer
     except Exception as error:  # there are as many kinds as ways to break a directory
         raise ValueError(f"transformers cannot load '{folder}' as an image-text model: {_reason(error)}") from error
-    model, found = loaded
-    if absent := sorted(found["missing_keys"]):  # transformers would leave them to chance
+    model, report = loaded
+    if absent := sorted(report["missing_keys"]):  # transformers would leave them to chance
         raise ValueError(f"'{folder}' lacks {len(absent)} weights of the model, the first is {absent[0]}.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -62,8 +62,8 @@ class MplugOwl2Extractor(ModelExtractor):
         self.tokens = LlamaTokens(folder)
         self.quantization = quantization
         net = load_mplug_owl2(folder, self.device, self.dtype, lm_head=words, quantization=quantization)
-        asked = {n: self.tokens.encode_prompt(MPLUG_OWL2_TEMPLATE.format(question=q)) for n, q in questions.items()}
-        self.lmm = PromptedMplugOwl2(net, MappingProxyType(asked))
+        prompts = {n: self.tokens.encode_prompt(MPLUG_OWL2_TEMPLATE.format(question=q)) for n, q in questions.items()}
+        self.lmm = PromptedMplugOwl2(net, MappingProxyType(prompts))
         self.prompts = tuple(questions)
         self.feature_dim = net.model.config.hidden_size
 
