@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from maagiqa_pyiqa.cli.benchmark import as_ranking
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, read_option_file, run_benchmark
+from maagiqa_pyiqa.leaderboard.terminal import as_ranking
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("options", nargs="+", metavar="YAML", help="option files")
     for path in parser.parse_args().options:
         results = run_benchmark(parse_benchmark_options(read_option_file(path), path))
-        for split in results["splits"]:
+        for split in results.splits:
             print(as_ranking(results, split), end="\n\n")
 
 

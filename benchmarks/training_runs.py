@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from maagiqa_pyiqa.cli.benchmark import as_ranking
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, run_benchmark
+from maagiqa_pyiqa.leaderboard.terminal import as_ranking
 from maagiqa_pyiqa.leaderboard.training_data import DATASET_TYPES
 from maagiqa_pyiqa.support.files import write_whole
 

@@ -1,19 +1,126 @@
-"""Agreement of scores with MOS as the field reports it: SRCC, PLCC, KRCC, RMSE, raw and after the 4-parameter fit.
+"""What the field reports of scores and MOS, in one table: SRCC, PLCC, KRCC, RMSE, raw and after the logistic fit.
 
-The statistics are pyiqa's. The fit is ours, from the same formula and start: pyiqa's gives up after a thousand steps,
-which is too few for some real cases, and with an exception.
+To add a statistic: a row of STATISTICS. Results, tables, terminal and files know it from there.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from pyiqa.metrics.correlation_coefficient import calculate_krcc, calculate_plcc, calculate_rmse, calculate_srcc
-from scipy.optimize import OptimizeWarning, curve_fit
+from pyiqa.metrics.correlation_coefficient import calculate_plcc, calculate_rmse, calculate_srcc
 
-FIT_STEPS = 20_000
+from maagiqa_pyiqa.agreement.logistic import apply_logistic, fit_logistic, fit_logistic_parameters
+from maagiqa_pyiqa.agreement.weighted import weighted_kendall, weighted_pearson, weighted_rmse, weighted_spearman
+
+
+class Judged(NamedTuple):
+    """Scores, MOS and scores mapped to the MOS scale by the fitted logistic, each (N,)."""
+
+    scores: np.ndarray
+    mos: np.ndarray
+    mapped: np.ndarray
+
+    def only(self, chosen: np.ndarray) -> Judged:
+        """Those of some images, by mask or position."""
+        return Judged(*(values[chosen] for values in self))
+
+
+def judge(
+    scores: Sequence[float] | np.ndarray, mos: Sequence[float] | np.ndarray
+) -> tuple[Judged, tuple[float, ...] | None]:
+    """Fit the 4-parameter logistic once, to all images.
+
+    Returns:
+        Scores, MOS and mapped scores (NaN where the fit does not converge), and the logistic's parameters or None.
+    """
+    scores, mos = np.asarray(scores, float), np.asarray(mos, float)
+    parameters = fit_logistic_parameters(scores, mos)
+    return Judged(scores, mos, apply_logistic(scores, parameters)), parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistic:
+    """One figure of agreement.
+
+    ``function`` takes N judged images and weights (R, N) and gives (R,) figures. ``published_key`` is the figure's name
+    in published tables, which give PLCC and RMSE after the fit; None for a figure that nobody publishes.
+    """
+
+    key: str
+    title: str
+    higher_is_better: bool
+    function: Callable[[Judged, np.ndarray], np.ndarray]
+    meaning: str
+    published_key: str | None = None
+
+
+ROWS = (
+    Statistic(
+        key="srcc",
+        title="SRCC",
+        higher_is_better=True,
+        function=lambda judged, weights: weighted_spearman(judged.scores, judged.mos, weights),
+        meaning="Spearman's rank correlation with MOS; 1 is the order people give",
+        published_key="srcc",
+    ),
+    Statistic(
+        key="plcc",
+        title="raw PLCC",
+        higher_is_better=True,
+        function=lambda judged, weights: weighted_pearson(judged.scores, judged.mos, weights),
+        meaning="Pearson's correlation of the scores as they are",
+    ),
+    Statistic(
+        key="krcc",
+        title="KRCC",
+        higher_is_better=True,
+        function=lambda judged, weights: weighted_kendall(judged.scores, judged.mos, weights),
+        meaning="Kendall's rank correlation with MOS",
+        published_key="krcc",
+    ),
+    Statistic(
+        key="rmse",
+        title="raw RMSE",
+        higher_is_better=False,
+        function=lambda judged, weights: weighted_rmse(judged.scores, judged.mos, weights),
+        meaning="difference of the scores as they are to MOS; means little for a metric of another scale",
+    ),
+    Statistic(
+        key="plcc_fitted",
+        title="PLCC",
+        higher_is_better=True,
+        function=lambda judged, weights: weighted_pearson(judged.mapped, judged.mos, weights),
+        meaning="Pearson's correlation with MOS, after a 4-parameter logistic fitted to these MOS",
+        published_key="plcc",
+    ),
+    Statistic(
+        key="rmse_fitted",
+        title="RMSE",
+        higher_is_better=False,
+        function=lambda judged, weights: weighted_rmse(judged.mapped, judged.mos, weights),
+        meaning="root mean square difference to MOS after the same fit, on the MOS scale; lower is better",
+        published_key="rmse",
+    ),
+)
+STATISTICS: dict[str, Statistic] = {statistic.key: statistic for statistic in ROWS}
+
+
+def evaluate(scores: np.ndarray, mos: np.ndarray) -> dict[str, float]:
+    """Every statistic of one set of scores, by its key; NaN where it is not defined.
+
+    Args:
+        scores: predictions (N,), higher is better.
+        mos: mean opinion scores (N,).
+    """
+    judged, _ = judge(scores, mos)
+    once = np.ones((1, len(judged.mos)))
+    return {key: float(statistic.function(judged, once)[0]) for key, statistic in STATISTICS.items()}
+
+
+# ------------------------------------------------------------------------------------ as pyiqa's option files name them
 
 
 def calculate_srcc_plcc(scores: np.ndarray, mos: np.ndarray) -> float:
@@ -30,70 +137,3 @@ def calculate_plcc_fitted(scores: np.ndarray, mos: np.ndarray) -> float:
 def calculate_rmse_fitted(scores: np.ndarray, mos: np.ndarray) -> float:
     """RMSE after the same fit, on the MOS scale, lower is better; NaN where the fit does not converge."""
     return float(calculate_rmse(fit_logistic(scores, mos), mos))
-
-
-def fit_logistic(scores: np.ndarray, mos: np.ndarray) -> np.ndarray:
-    """Map scores to the MOS scale by the 4-parameter logistic that VQEG suggests, fitted to the same MOS.
-
-    Args:
-        scores: predictions (N,).
-        mos: mean opinion scores (N,).
-
-    Returns:
-        Mapped scores (N,); all NaN where the fit does not converge, as for constant scores or fewer than 4 images.
-    """
-    return apply_logistic(scores, fit_logistic_parameters(scores, mos))
-
-
-def fit_logistic_parameters(scores: np.ndarray, mos: np.ndarray) -> tuple[float, ...] | None:
-    """Fit the logistic of ``fit_logistic``: top, bottom, middle, width; None where the fit does not converge."""
-    scores, mos = np.asarray(scores, float), np.asarray(mos, float)
-    start = [mos.max(), mos.min(), scores.mean(), scores.std() / 4]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OptimizeWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)  # overflow of exp while searching
-        try:
-            parameters, _ = curve_fit(_logistic, scores, mos, p0=start, jac=_logistic_slopes, maxfev=FIT_STEPS)
-        except (RuntimeError, TypeError, ValueError):  # no convergence; fewer points than parameters; not finite
-            return None
-        found = np.isfinite(_logistic(scores, *parameters)).all()  # of constant scores it has no width
-    return tuple(map(float, parameters)) if found else None
-
-
-def apply_logistic(scores: np.ndarray, parameters: Sequence[float] | None) -> np.ndarray:
-    """Map scores (N,) by a fitted logistic; all NaN where there is none, because the fit did not converge."""
-    if parameters is None:
-        return np.full(len(scores), np.nan)
-    with np.errstate(over="ignore"):  # far below the middle exp is infinite and the value the bottom
-        return _logistic(np.asarray(scores, float), *parameters)
-
-
-def _logistic(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:
-    return (top - bottom) / (1 + np.exp(-(x - middle) / width)) + bottom
-
-
-def _logistic_slopes(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:
-    """Derivatives (N, 4). Found by steps instead, they vanish for scores whose mean is all but 0, and the fit stops."""
-    rise = 1 / (1 + np.exp(-(x - middle) / width))
-    steepness = (top - bottom) * rise * (1 - rise) / width
-    return np.stack([rise, 1 - rise, -steepness, -steepness * (x - middle) / width], axis=1)
-
-
-def evaluate(scores: np.ndarray, mos: np.ndarray) -> dict[str, float]:
-    """All figures the field reports.
-
-    Args:
-        scores: predictions (N,).
-        mos: mean opinion scores (N,).
-
-    Returns:
-        ``srcc``, ``plcc``, ``krcc``, ``rmse``, ``plcc_fitted``, ``rmse_fitted``.
-    """
-    return {
-        "srcc": float(calculate_srcc(scores, mos)),
-        "plcc": float(calculate_plcc(scores, mos)),
-        "krcc": float(calculate_krcc(scores, mos)),
-        "rmse": float(calculate_rmse(scores, mos)),
-        "plcc_fitted": calculate_plcc_fitted(scores, mos),
-        "rmse_fitted": calculate_rmse_fitted(scores, mos),
-    }

@@ -22,7 +22,7 @@ from maagiqa_pyiqa.archs.checkpoint import fetch_official, load_backbone_weights
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
 from maagiqa_pyiqa.archs.quality_branch import QualityBranch
 from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
-from maagiqa_pyiqa.support.options import parse_options, require_choice
+from maagiqa_pyiqa.support.options import parse_options, require_choice, require_integer
 from maagiqa_pyiqa.weights import packaged_weights
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ class MAAGIQAOptions:
         require_choice("MAAGIQA", "fusion", self.fusion, ("moe", "concat", "none"))
         require_choice("MAAGIQA", "gate_activation", self.gate_activation, ("none", "sigmoid"))
         for name in ("input_size", "embed_dim", "window_size", "dim_mlp", "feature_dim", "hidden_dim"):
-            self._require_integer(name, minimum=1)
+            require_integer("MAAGIQA", name, getattr(self, name), minimum=1)
         for name in ("num_tab", "num_prompts"):
-            self._require_integer(name, minimum=0)
+            require_integer("MAAGIQA", name, getattr(self, name), minimum=0)
         if not self.taps:
             raise ValueError("MAAGIQA: taps is empty; name at least one intermediate output of the backbone.")
         if self.num_prompts == 0 and not self.use_quality:
@@ -98,11 +98,6 @@ class MAAGIQAOptions:
             raise ValueError(
                 "MAAGIQA: fusion 'none' is MANIQA's own rating; it needs num_prompts 0 and use_quality True."
             )
-
-    def _require_integer(self, name: str, minimum: int) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-            raise ValueError(f"MAAGIQA: {name} must be an integer of at least {minimum}, got {value!r}.")
 
 
 class Details(NamedTuple):

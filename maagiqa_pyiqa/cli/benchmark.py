@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
 from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
 
@@ -68,62 +67,18 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it and print the ranking; 1 if a metric failed, wholly or on some images."""
-    from maagiqa_pyiqa.leaderboard.run import BenchmarkOptions, parse_benchmark_options, read_option_file, run_benchmark
+    from maagiqa_pyiqa.leaderboard.run import OPTION_KEYS, parse_benchmark_options, read_option_file, run_benchmark
+    from maagiqa_pyiqa.leaderboard.terminal import as_ranking
 
-    known = BenchmarkOptions.__dataclass_fields__
-    given = {key: value for key, value in vars(arguments).items() if key in known and value is not None}
-    options = parse_benchmark_options(
-        {**(read_option_file(arguments.opt) if arguments.opt else {}), **given}, arguments.opt or "benchmark"
-    )
+    from_file = read_option_file(arguments.opt) if arguments.opt else {}
+    named = {key: value for key, value in vars(arguments).items() if key in OPTION_KEYS and value is not None}
+    options = parse_benchmark_options({**from_file, **named}, arguments.opt or "benchmark")
     results = run_benchmark(options)
-    for split in results["splits"]:
+    for split in results.splits:
         print(f"\n{as_ranking(results, split)}")
-    failed = [one for one in results["participants"] if one["status"] != "ok"]
-    for one in failed:
-        words = "cannot run here" if one["status"] == "failed" else "ran in part"
-        print(f"{one['name']} {words}: {one['reason']}", file=sys.stderr)
+    failed = [participant for participant in results.participants if participant.status != "ok"]
+    for participant in failed:
+        words = "cannot run here" if participant.status == "failed" else "ran in part"
+        print(f"{participant.name} {words}: {participant.reason}", file=sys.stderr)
     print(f"\nreport, tables, results and scores are in {options.folder}")
     return 1 if failed else 0
-
-
-COLUMNS = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "plcc_fitted": "PLCC fit", "rmse_fitted": "RMSE fit"}
-
-
-def as_ranking(results: dict[str, Any], split: str) -> str:
-    """Plain-text table of a split, best SRCC first; metrics without figures stand below with their status."""
-    found = results["splits"][split]
-    ranked = [row["name"] for row in found["rows"]]
-    others = [one for one in results["participants"] if one["name"] not in ranked]
-    width = max(len(one["name"]) for one in results["participants"])
-    heads = "  ".join(f"{head:>8}" for head in COLUMNS.values())
-    lines = [
-        f"{results['dataset']['name']}, split {split}, part {found['part']}: {found['images']} images",
-        f"rank  {'metric':<{width}}  {heads}  95 % of SRCC      p vs best  images",
-    ]
-    for rank, row in enumerate(found["rows"], start=1):
-        cells = "  ".join(f"{_value(row[column]):>8}" for column in COLUMNS)
-        place = "-" if row["seen_in_training"] else rank  # the last rows
-        lines.append(
-            f"{place:>4}  {row['name']:<{width}}  {cells}  {_interval(row['srcc']):<16}  {_p(row):>9}  {row['n']:>6}"
-        )
-    lines += [f"   -  {one['name']:<{width}}  {one['status']}" for one in others]
-    lines += [
-        f"{row['name']} was trained on {row['seen_in_training']} of these images, which flatters its figures."
-        for row in found["rows"]
-        if row["seen_in_training"]
-    ]
-    return "\n".join(lines)
-
-
-def _value(figure: dict[str, float] | None) -> str:
-    return f"{figure['value']:.4f}" if figure else "-"
-
-
-def _interval(figure: dict[str, float] | None) -> str:
-    return f"{figure['low']:.4f} - {figure['high']:.4f}" if figure else "-"
-
-
-def _p(row: dict[str, Any]) -> str:
-    if row["is_best"]:
-        return "best"
-    return "-" if row["p_against_best"] is None else f"{row['p_against_best']:.3f}"

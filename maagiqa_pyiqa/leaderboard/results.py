@@ -1,30 +1,33 @@
-"""The results of a benchmark as typed, frozen values; JSON only at the edge (``to_json``, ``read_results``).
+"""The results of a benchmark as frozen values; their JSON is made and read in ``results_json.py`` only.
 
 Figures count higher as better: scores of which lower is better are negated for them, and so are they for the logistic.
-``RatedScores`` hold scores as the metrics gave them.
+``ScoredImage`` holds scores as the metrics gave them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
-SCHEMA = 1
+from maagiqa_pyiqa.agreement.bootstrap import Estimate
+from maagiqa_pyiqa.leaderboard.training_data import TrainingData
+from maagiqa_pyiqa.support.environment import Environment
+
+Cell: TypeAlias = str | float | bool | None  # of a CSV
+Figures: TypeAlias = Mapping[str, Estimate | None]  # by key of STATISTICS, None where a figure is not defined
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A figure with the ends of its 95 % interval, as far as there is one."""
+class Published:
+    """Figures that a source prints, by the published key of STATISTICS."""
 
-    value: float
-    low: float | None = None
-    high: float | None = None
+    source: str
+    figures: Mapping[str, float]
 
-    @property
-    def interval(self) -> str:
-        """``[0.812, 0.864]``, or nothing."""
-        return "" if self.low is None or self.high is None else f"[{self.low:.3f}, {self.high:.3f}]"
+    def get(self, key: str | None) -> float | None:
+        """One figure, None where the source lacks it."""
+        return self.figures.get(key or "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +39,10 @@ class Participant:
 
     name: str
     spec: str
-    kind: str
+    kind: Literal["metric", "checkpoint", "scores"]
     lower_better: bool
-    trained_on: Mapping[str, Any] | None
-    options: Mapping[str, Any]
+    trained_on: TrainingData | None
+    options: Mapping[str, object]
     weights_sha256: str | None
     version: str
     parameters: int | None
@@ -55,19 +58,18 @@ class Participant:
 class Row:
     """Figures of one participant on the ``n`` images of a split that it has scored.
 
-    ``figures`` by key of STATISTICS, None where a figure is not defined; ``logistic`` maps oriented scores to the MOS
-    scale (top, bottom, middle, width); ``published`` by published key, with its ``source``; ``seen_in_training`` counts
-    the images that the weights are known to have been trained on.
+    ``logistic`` maps oriented scores to the MOS scale (top, bottom, middle, width); ``seen_in_training`` counts the
+    images that the weights are known to have been trained on.
     """
 
     name: str
     n: int
-    figures: Mapping[str, Estimate | None]
+    figures: Figures
     logistic: tuple[float, ...] | None
-    published: Mapping[str, Any] | None
-    seen_in_training: int
-    is_best: bool
-    p_against_best: float | None
+    published: Published | None = None
+    seen_in_training: int = 0
+    is_best: bool = False
+    p_against_best: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ class GroupRow:
     group: str
     name: str
     n: int
-    figures: Mapping[str, Estimate | None]
+    figures: Figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,7 @@ class ScoredImage:
     name: str
     mos: float
     splits: tuple[str, ...]
-    columns: Mapping[str, Any]
+    columns: Mapping[str, Cell]
     scores: Mapping[str, float]
     gate: Mapping[str, tuple[float, ...]]
 
@@ -122,7 +124,7 @@ class Results:
     created: str
     seed: int
     resamples: int
-    environment: Mapping[str, Any]
+    environment: Environment
     dataset: Dataset
     participants: tuple[Participant, ...]
     splits: Mapping[str, Split]

@@ -7,17 +7,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from maagiqa_pyiqa.leaderboard.compare import build_results
 from maagiqa_pyiqa.leaderboard.datasets import BenchmarkData, DatasetChoice, load_data
-from maagiqa_pyiqa.leaderboard.participants import Participant, default_participants, parse_participants
-from maagiqa_pyiqa.leaderboard.run_metrics import ScoringOptions, score_participants
+from maagiqa_pyiqa.leaderboard.entrants import Entrant, default_entrants, parse_entrants
+from maagiqa_pyiqa.leaderboard.results import Results
+from maagiqa_pyiqa.leaderboard.results_json import to_json
+from maagiqa_pyiqa.leaderboard.run_metrics import ScoringOptions, score_entrants
 from maagiqa_pyiqa.leaderboard.score_store import ScoreStore
 from maagiqa_pyiqa.support.files import write_whole
-from maagiqa_pyiqa.support.options import parse_options
+from maagiqa_pyiqa.support.options import parse_options, reject_unknown, require_integer
 
 STORE = "scores.sqlite"
 RESULTS = "results.json"
@@ -25,35 +28,40 @@ LISTS = ("metrics", "split", "where", "group_columns")  # options of which one m
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(DatasetChoice):
+class BenchmarkOptions:
     """A benchmark, as an ``options/benchmark_*.yml`` or the command line describes it.
 
-    ``metrics`` are words as after ``-m``, or mappings, see ``participants.py``; without any, DEFAULT_METRICS.
-    ``baseline`` and ``where`` are for the report, see ``report.write_report``.
+    ``metrics`` are words as after ``-m``, or mappings, see ``entrants.py``; without any, DEFAULT_METRICS.
+    ``baseline`` and ``where`` are for the report, see ``report.write_report``. An option file names the keys of
+    ``data`` and ``scoring`` beside the others.
     """
 
+    data: DatasetChoice
+    scoring: ScoringOptions = dataclasses.field(default_factory=ScoringOptions)
     metrics: tuple[str | Mapping[str, Any], ...] = ()
     out: str | None = None
     resamples: int = 1000
-    seed: int = 0
-    device: str | None = None
-    batch_size: int = 8
-    workers: int = 2
-    retry_failed: bool = False
     baseline: str | None = None
     where: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, least in (("resamples", 1), ("seed", 0), ("batch_size", 1), ("workers", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"benchmark: {name} must be an integer of at least {least}, got {value!r}.")
+        require_integer("benchmark", "resamples", self.resamples, minimum=1)
 
     @property
     def folder(self) -> Path:
         """Where everything is written."""
-        return Path(self.out or Path("benchmark") / (Path(self.csv).stem if self.csv else self.dataset)).expanduser()
+        name = Path(self.data.csv).stem if self.data.csv else self.data.dataset
+        return Path(self.out or Path("benchmark") / name).expanduser()
+
+
+NESTED: MappingProxyType[str, type[Any]] = MappingProxyType({"data": DatasetChoice, "scoring": ScoringOptions})
+KEYS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **{part: tuple(field.name for field in dataclasses.fields(cls)) for part, cls in NESTED.items()},
+        "": tuple(field.name for field in dataclasses.fields(BenchmarkOptions) if field.name not in NESTED),
+    }
+)
+OPTION_KEYS = tuple(key for keys in KEYS.values() for key in keys)  # as an option file or the command line names them
 
 
 def parse_benchmark_options(given: Mapping[str, Any], where: str = "benchmark") -> BenchmarkOptions:
@@ -62,8 +70,11 @@ def parse_benchmark_options(given: Mapping[str, Any], where: str = "benchmark") 
     Raises:
         ValueError: an unknown key (nearest named) or a value out of its range.
     """
+    reject_unknown(where, given, OPTION_KEYS)
     given = {key: [value] if key in LISTS and isinstance(value, str) else value for key, value in given.items()}
-    return parse_options(BenchmarkOptions, given, where)
+    parts = {part: {key: given[key] for key in keys if key in given} for part, keys in KEYS.items()}
+    nested = {part: parse_options(cls, parts[part], where) for part, cls in NESTED.items()}
+    return parse_options(BenchmarkOptions, {**parts[""], **nested}, where)
 
 
 def read_option_file(path: str | Path) -> dict[str, Any]:
@@ -85,7 +96,7 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
-def run_benchmark(options: BenchmarkOptions) -> dict[str, Any]:
+def run_benchmark(options: BenchmarkOptions) -> Results:
     """Score what is not scored yet, compare, and write scores, results and report into a folder.
 
     Interrupted at any moment, a second run goes on where this one was.
@@ -98,25 +109,24 @@ def run_benchmark(options: BenchmarkOptions) -> dict[str, Any]:
     """
     from maagiqa_pyiqa.leaderboard.report import write_report
 
-    participants = parse_participants(options.metrics) if options.metrics else default_participants()
-    data = load_data(options)
-    _check_report_options(options, participants, data)
-    scoring = ScoringOptions(
-        **{field.name: getattr(options, field.name) for field in dataclasses.fields(ScoringOptions)}
-    )
+    entrants = parse_entrants(options.metrics) if options.metrics else default_entrants()
+    data = load_data(options.data)
+    _check_report_options(options, entrants, data)
     with ScoreStore(options.folder / STORE) as store:
-        scored, pixel_keys = score_participants(participants, data.images, store, scoring)
-    results = build_results(data, scored, pixel_keys, seed=options.seed, resamples=options.resamples)
-    write_whole(options.folder / RESULTS, json.dumps(results, indent=1, allow_nan=False) + "\n")
-    write_report(results, options.folder, data.image_root, baseline=options.baseline, where=options.where)
+        scored, pixel_keys = score_entrants(entrants, data.images, store, options.scoring)
+    results = build_results(data, scored, pixel_keys, seed=options.scoring.seed, resamples=options.resamples)
+    write_whole(options.folder / RESULTS, to_json(results))
+    write_report(
+        json.loads(to_json(results)), options.folder, data.image_root, baseline=options.baseline, where=options.where
+    )
     return results
 
 
-def _check_report_options(options: BenchmarkOptions, participants: list[Participant], data: BenchmarkData) -> None:
+def _check_report_options(options: BenchmarkOptions, entrants: list[Entrant], data: BenchmarkData) -> None:
     """Find a wrong baseline or filter before hours of scoring."""
     from maagiqa_pyiqa.leaderboard.report.subset import parse_subset
     from maagiqa_pyiqa.leaderboard.report.view import check_baseline
 
-    check_baseline([participant.name for participant in participants], options.baseline)
+    check_baseline([entrant.name for entrant in entrants], options.baseline)
     for text in options.where:
         parse_subset(text, {"images": [{"columns": image.columns} for image in data.images]})

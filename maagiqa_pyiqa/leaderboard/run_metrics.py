@@ -1,4 +1,4 @@
-"""Scores of every participant on every image, out of the store where they are there, whatever goes wrong with one."""
+"""Scores of every entrant on every image, out of the store where they are there, whatever goes wrong with one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from torch import nn
 from tqdm import tqdm
 
 from maagiqa_pyiqa.leaderboard.datasets import FEWEST, RatedImage
+from maagiqa_pyiqa.leaderboard.entrants import Entrant
 from maagiqa_pyiqa.leaderboard.given_scores import read_scores
-from maagiqa_pyiqa.leaderboard.participants import Participant
 from maagiqa_pyiqa.leaderboard.score_store import KeptScore, ScoreStore
 from maagiqa_pyiqa.metrics.availability import explain
 from maagiqa_pyiqa.metrics.cost import Cost, PeakMemory
 from maagiqa_pyiqa.metrics.identity import MetricIdentity, count_parameters, identify
 from maagiqa_pyiqa.metrics.scoring import ImageScores, score_images
 from maagiqa_pyiqa.support.devices import default_device
+from maagiqa_pyiqa.support.options import require_integer
 from maagiqa_pyiqa.support.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
 
 FATAL = (OSError, ImportError, MemoryError)  # images are decoded by then, so no image's fault
@@ -42,6 +43,10 @@ class ScoringOptions:
     seed: int = 0
     retry_failed: bool = False
 
+    def __post_init__(self) -> None:
+        for name, minimum in (("seed", 0), ("batch_size", 1), ("workers", 0)):
+            require_integer("benchmark", name, getattr(self, name), minimum)
+
     @property
     def torch_device(self) -> torch.device:
         """CUDA where there is one, unless a device is named."""
@@ -49,10 +54,10 @@ class ScoringOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParticipantScores:
-    """What came of one participant: scores and gate weights by image name, and a reason for whatever has none."""
+class EntrantScores:
+    """What came of one entrant: scores and gate weights by image name, and a reason for whatever has none."""
 
-    participant: Participant
+    entrant: Entrant
     status: Literal["ok", "partial", "failed"]
     reason: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
@@ -62,67 +67,72 @@ class ParticipantScores:
     cost: Cost | None = None
 
 
-def score_participants(
-    participants: Sequence[Participant], images: Sequence[RatedImage], store: ScoreStore, options: ScoringOptions
-) -> tuple[list[ParticipantScores], list[bytes]]:
-    """Score every image by every participant, as far as the store does not have it.
+def score_entrants(
+    entrants: Sequence[Entrant], images: Sequence[RatedImage], store: ScoreStore, options: ScoringOptions
+) -> tuple[list[EntrantScores], list[bytes]]:
+    """Score every image by every entrant, as far as the store does not have it.
 
     Hosts are looked at once; of those that do not answer nothing is asked, so a metric whose weights are out of reach
     is found out at once.
 
     Returns:
-        What came of each participant, in order, and the sorted keys of the images that can be read.
+        What came of each entrant, in order, and the sorted keys of the images that can be read.
 
     Raises:
         FileNotFoundError, ValueError: scores from a CSV that are not whole.
     """
     names = [image.name for image in images]
-    given = {p.name: read_scores(p.file, p.column, names) for p in participants if p.file and p.column}
+    scores = {
+        entrant.name: read_scores(entrant.source.file, entrant.source.column, names)
+        for entrant in entrants
+        if entrant.source.file and entrant.source.column
+    }
     keys = dict(zip(names, store.pixel_keys([image.path for image in images], options.workers), strict=True))
-    metrics_run = any(p.kind != "scores" and p.problem is None for p in participants)
+    metrics_run = any(entrant.kind != "scores" and entrant.problem is None for entrant in entrants)
     unreachable = find_unreachable({*WEIGHT_HOSTS, hub_host()}) if metrics_run else []
     paths = {key: image.path for image in images if isinstance(key := keys[image.name], bytes)}
     with no_network(unreachable):
         scored = [
-            ParticipantScores(participant=p, status="ok", scores=given[p.name])
-            if p.name in given
-            else _score_participant(p, keys, paths, store, options)
-            for p in participants
+            EntrantScores(entrant=entrant, status="ok", scores=scores[entrant.name])
+            if entrant.name in scores
+            else _score_entrant(entrant, keys, paths, store, options)
+            for entrant in entrants
         ]
     return scored, sorted(paths)
 
 
-def _score_participant(
-    participant: Participant,
+def _score_entrant(
+    entrant: Entrant,
     keys: Mapping[str, bytes | str],
     paths: Mapping[bytes, Path],
     store: ScoreStore,
     options: ScoringOptions,
-) -> ParticipantScores:
-    if participant.problem is not None:
-        return ParticipantScores(participant=participant, status="failed", reason=participant.problem)
+) -> EntrantScores:
+    if entrant.problem is not None:
+        return EntrantScores(entrant=entrant, status="failed", reason=entrant.problem)
     try:
-        identity = _score_missing(participant, paths, store, options)
+        identity = _score_missing(entrant, paths, store, options)
     except sqlite3.Error:
         raise
     except (Exception, SystemExit) as error:
-        return ParticipantScores(participant=participant, status="failed", reason=explain(error))
-    return _collect(participant, identity, keys, store)
+        return EntrantScores(entrant=entrant, status="failed", reason=explain(error))
+    return _collect(entrant, identity, keys, store)
 
 
 def _score_missing(
-    participant: Participant, paths: Mapping[bytes, Path], store: ScoreStore, options: ScoringOptions
+    entrant: Entrant, paths: Mapping[bytes, Path], store: ScoreStore, options: ScoringOptions
 ) -> MetricIdentity:
     """Create the metric and score the images that the store lacks."""
+    source = entrant.source
     with PeakMemory(options.torch_device) as memory:
         with contextlib.redirect_stdout(io.StringIO()):  # pyiqa prints what it loads
-            metric = participant.create(options.device)
-        identity = identify(metric, participant.metric, participant.network or participant.options)
+            metric = source.create(options.device)
+        identity = identify(metric, source.metric, source.network or source.options)
         if options.retry_failed:
             store.forget_failures(identity.key)
         kept = store.read(identity.key, paths)
         missing = {key: path for key, path in paths.items() if key not in kept}
-        scored, seconds = _score(participant.name, identity.key, metric, missing, store, options)
+        scored, seconds = _score(entrant.name, identity.key, metric, missing, store, options)
     if scored:
         cost = Cost(scored, seconds, count_parameters(metric), memory.bytes, _describe(options.torch_device))
         store.add_cost(identity.key, cost)
@@ -178,9 +188,9 @@ class _Writer:
 
 
 def _collect(
-    participant: Participant, identity: MetricIdentity, keys: Mapping[str, bytes | str], store: ScoreStore
-) -> ParticipantScores:
-    """Read back everything that the store has of a participant."""
+    entrant: Entrant, identity: MetricIdentity, keys: Mapping[str, bytes | str], store: ScoreStore
+) -> EntrantScores:
+    """Read back everything that the store has of a entrant."""
     kept = store.read(identity.key, [key for key in keys.values() if isinstance(key, bytes)])
     by_name = {
         name: kept.get(key, KeptScore(None, error="not scored"))
@@ -193,8 +203,8 @@ def _collect(
     if not scores:
         store.forget_failures(identity.key)  # nothing works: perhaps the machine's fault, so it is tried again
     status, reason = _judge(len(scores), failed.values())
-    return ParticipantScores(
-        participant=participant,
+    return EntrantScores(
+        entrant=entrant,
         status=status,
         reason=reason,
         scores=scores,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,16 +18,27 @@ PACKAGES = (
 SECONDS_FOR_GIT = 10
 
 
-def describe_environment() -> dict[str, Any]:
-    """Packages, git commit (None outside a checkout), Python, machine, threads and CUDA devices."""
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Versions by package, git commit (None outside a checkout), Python, machine with its CUDA devices, threads."""
+
+    packages: Mapping[str, str]
+    git_commit: str | None
+    python: str
+    machine: str
+    threads: int
+
+
+def describe_environment() -> Environment:
+    """Look at this process and machine."""
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {
-        "packages": {name: version for name in PACKAGES if (version := find_version(name))},
-        "git_commit": find_commit(),
-        "python": platform.python_version(),
-        "machine": ", ".join([platform.machine(), f"{os.cpu_count()} cores", _cpu_model(), *devices]),
-        "threads": torch.get_num_threads(),
-    }
+    return Environment(
+        packages={name: version for name in PACKAGES if (version := find_version(name))},
+        git_commit=find_commit(),
+        python=platform.python_version(),
+        machine=", ".join([platform.machine(), f"{os.cpu_count()} cores", _cpu_model(), *devices]),
+        threads=torch.get_num_threads(),
+    )
 
 
 def find_version(package: str) -> str | None:

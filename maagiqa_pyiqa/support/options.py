@@ -43,6 +43,12 @@ def require_choice(where: str, name: str, value: object, choices: Collection[obj
         )
 
 
+def require_integer(where: str, name: str, value: object, minimum: int) -> None:
+    """Raise ValueError unless ``value`` is an integer of at least ``minimum``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise ValueError(f"{where}: {name} must be an integer of at least {minimum}, got {value!r}.")
+
+
 def parse_options(cls: type[OptionsType], given: Mapping[str, Any], where: str) -> OptionsType:
     """Build a frozen options dataclass from a mapping such as a section of an option YAML.
 

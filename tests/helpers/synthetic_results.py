@@ -1,12 +1,12 @@
 """Results as the leaderboard's core gives them, of made-up metrics that follow MOS with noise on any list of images."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from maagiqa_pyiqa.agreement.bootstrap import draw_resamples, estimate, judge
+from maagiqa_pyiqa.agreement.bootstrap import draw_resamples, estimate
+from maagiqa_pyiqa.agreement.statistics import judge
 
 RESAMPLES = 100
 PUBLISHED = {"plcc": 0.9273, "krcc": 0.7211, "rmse": 0.3756, "source": "paper, Table 1"}
@@ -109,7 +109,7 @@ def _row(metric, images, published=None):
     return {
         "name": metric.name,
         "n": len(scored),
-        **{key: None if math.isnan(value.value) else value._asdict() for key, value in found.items()},
+        **{key: value and vars(value) for key, value in found.items()},
         "logistic": logistic and list(logistic),
         "published": published and PUBLISHED | {"srcc": published},
     }

@@ -18,14 +18,16 @@ import yaml
 from PIL import Image
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
+from maagiqa_pyiqa.agreement.statistics import STATISTICS, Statistic, evaluate
 from maagiqa_pyiqa.cli.main import main
-from maagiqa_pyiqa.leaderboard import participants, run_metrics
-from maagiqa_pyiqa.leaderboard import results as results_module
-from maagiqa_pyiqa.leaderboard.compare import _count_seen
+from maagiqa_pyiqa.leaderboard import compare, entrants, run_metrics
 from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
-from maagiqa_pyiqa.leaderboard.participants import parse_participant, parse_participants
+from maagiqa_pyiqa.leaderboard.entrants import parse_entrant, parse_entrants
 from maagiqa_pyiqa.leaderboard.published import find_published, load_published
+from maagiqa_pyiqa.leaderboard.results import Published
+from maagiqa_pyiqa.leaderboard.results_json import parse_results, read_results, to_json
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, read_option_file, run_benchmark
+from maagiqa_pyiqa.leaderboard.terminal import as_ranking
 from tests.helpers import leaderboard_metrics
 from tests.helpers.places import ROOT
 
@@ -71,30 +73,32 @@ def table(tmp_path):
 def options(table, tmp_path):
     """Make options of a small run; keywords replace and add."""
 
+    default = {
+        "dataset": "csv",
+        "csv": str(table),
+        "root": str(tmp_path / "images"),
+        "out": str(tmp_path / "out"),
+        "metrics": ["brightness"],
+        "group_columns": ["model"],
+        "resamples": 50,
+        "workers": 0,
+        "device": "cpu",
+        "batch_size": 4,
+    }
+
     def make(**given):
-        default = {
-            "dataset": "csv",
-            "csv": str(table),
-            "root": str(tmp_path / "images"),
-            "out": str(tmp_path / "out"),
-            "metrics": ["brightness"],
-            "group_columns": ["model"],
-            "resamples": 50,
-            "workers": 0,
-            "device": "cpu",
-            "batch_size": 4,
-        }
         return parse_benchmark_options({**default, **given})
 
+    make.default = default
     return make
 
 
 def rows_of(results, split="all"):
-    return {row["name"]: row for row in results["splits"][split]["rows"]}
+    return {row.name: row for row in results.splits[split].rows}
 
 
 def participants_of(results):
-    return {one["name"]: one for one in results["participants"]}
+    return {one.name: one for one in results.participants}
 
 
 # ------------------------------------------------------------------------------------------------- results as a whole
@@ -102,42 +106,79 @@ def participants_of(results):
 
 def test_results_hold_everything_the_report_needs(options, tmp_path):
     results = run_benchmark(options(metrics=["brightness", "darkness"]))
-    assert json.loads((tmp_path / "out" / "results.json").read_text()) == results
+    assert read_results(tmp_path / "out" / "results.json") == results
     assert (tmp_path / "out" / "report.html").is_file()
-    assert {"csv_sha256", "images_sha256", "mos_range"} <= results["dataset"].keys()
-    assert results["environment"]["packages"]["pyiqa"] == pyiqa.__version__
+    assert (len(results.dataset.csv_sha256), len(results.dataset.images_sha256)) == (64, 64)
+    assert results.dataset.mos_range == (1, 4)
+    assert results.environment.packages["pyiqa"] == pyiqa.__version__
     one = participants_of(results)["brightness"]
-    assert (one["kind"], one["status"], one["parameters"], one["device"]) == ("metric", "ok", 1, "cpu")
-    assert one["trained_on"] is None
-    assert one["images_per_second"] > 0
-    assert one["peak_memory_bytes"] >= 0
+    assert (one.kind, one.status, one.parameters, one.device) == ("metric", "ok", 1, "cpu")
+    assert one.trained_on is None
+    assert one.images_per_second > 0
+    assert one.peak_memory_bytes >= 0
     row = rows_of(results)["brightness"]
-    assert row["n"] == N
-    assert row["srcc"]["low"] <= row["srcc"]["value"] <= row["srcc"]["high"]
-    assert len(row["logistic"]) == 4
-    groups = results["splits"]["all"]["groups"]["model"]
-    assert [(group["group"], group["n"]) for group in groups] == [("a", 7), ("a", 7), ("b", 7), ("b", 7)]
-    image = results["images"][0]
-    assert image["columns"] == {"model": "a", "prompt": "a 0 & b"}
-    assert image["scores"].keys() == {"brightness", "darkness"}
+    assert row.n == N
+    assert row.figures["srcc"].low <= row.figures["srcc"].value <= row.figures["srcc"].high
+    assert len(row.logistic) == 4
+    groups = results.splits["all"].groups["model"]
+    assert [(group.group, group.n) for group in groups] == [("a", 7), ("a", 7), ("b", 7), ("b", 7)]
+    image = results.images[0]
+    assert image.columns == {"model": "a", "prompt": "a 0 & b"}
+    assert image.scores.keys() == {"brightness", "darkness"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda content: content.update(schema=2), "expected schema 1, got 2; run the benchmark again"),
+        (lambda content: content.update(more=1), r"Results: unknown \['more'\], missing \[\]"),
+        (lambda content: content.pop("seed"), r"Results: unknown \[\], missing \['seed'\]"),
+        (lambda content: content["splits"]["all"]["rows"][0].update(rsme=None), r"figures: unknown \['rsme'\]"),
+        (
+            lambda content: content["participants"][0].pop("version"),
+            r"Participant: unknown \[\], missing \['version'\]",
+        ),
+    ],
+)
+def test_results_that_are_not_known_are_refused_by_name(options, edit, message):
+    content = json.loads(to_json(run_benchmark(options())))
+    edit(content)
+    with pytest.raises(ValueError, match=message):
+        parse_results(json.dumps(content))
+
+
+def test_a_new_statistic_is_one_row_and_everything_knows_it(options, tmp_path, monkeypatch, capsys):
+    medal = Statistic(
+        key="within_one",
+        title="Within 1",
+        higher_is_better=True,
+        function=lambda judged, weights: (weights * (np.abs(judged.mapped - judged.mos) < 1)).sum(1) / weights.sum(1),
+        meaning="share of images whose score after the fit is within 1 of MOS",
+    )
+    monkeypatch.setitem(STATISTICS, "within_one", medal)
+    results = run_benchmark(options())
+    assert rows_of(results)["brightness"].figures["within_one"].value == 1
+    assert read_results(tmp_path / "out" / "results.json") == results
+    assert "Within 1" in as_ranking(results, "all")
+    assert evaluate(np.arange(9.0), np.arange(9.0))["within_one"] == 1
 
 
 def test_lower_better_counts_as_its_negative_and_keeps_its_raw_scores(options):
     results = run_benchmark(options(metrics=["darkness", "brightness"]))
     rows = rows_of(results)
-    assert rows["darkness"]["srcc"] == rows["brightness"]["srcc"]
-    assert rows["brightness"]["srcc"]["value"] > 0.9
-    assert rows["darkness"]["rmse"]["value"] == pytest.approx(rows["brightness"]["rmse"]["value"])
-    assert results["images"][0]["scores"]["darkness"] == pytest.approx(-results["images"][0]["scores"]["brightness"])
-    assert rows["brightness"]["p_against_best"] == 1  # the same order: the first of the two is called the best
-    assert [row["is_best"] for row in results["splits"]["all"]["rows"]] == [True, False]
+    assert rows["darkness"].figures["srcc"] == rows["brightness"].figures["srcc"]
+    assert rows["brightness"].figures["srcc"].value > 0.9
+    assert rows["darkness"].figures["rmse"].value == pytest.approx(rows["brightness"].figures["rmse"].value)
+    assert results.images[0].scores["darkness"] == pytest.approx(-results.images[0].scores["brightness"])
+    assert rows["brightness"].p_against_best == 1  # the same order: the first of the two is called the best
+    assert [row.is_best for row in results.splits["all"].rows] == [True, False]
 
 
 def test_gate_weights_stand_beside_scores(options):
     results = run_benchmark(options(metrics=["maagiqa-lite"]))
-    gates = [image["gate"]["maagiqa-lite"] for image in results["images"]]
+    gates = [image.gate["maagiqa-lite"] for image in results.images]
     assert all(len(gate) == 3 for gate in gates)
-    assert participants_of(results)["maagiqa-lite"]["parameters"] > 3e6
+    assert participants_of(results)["maagiqa-lite"].parameters > 3e6
 
 
 def test_a_column_of_scores_takes_part(options, table, tmp_path):
@@ -146,8 +187,8 @@ def test_a_column_of_scores_takes_part(options, table, tmp_path):
     scores["reward"] = -scores["mos"]
     scores[["image", "reward"]].to_csv(tmp_path / "scores.csv", index=False)
     results = run_benchmark(options(metrics=[f"mine=csv:{tmp_path}/scores.csv:-reward"]))
-    assert rows_of(results)["mine"]["srcc"]["value"] == pytest.approx(1)
-    assert participants_of(results)["mine"]["kind"] == "scores"
+    assert rows_of(results)["mine"].figures["srcc"].value == pytest.approx(1)
+    assert participants_of(results)["mine"].kind == "scores"
 
 
 # --------------------------------------------------------------------------------------------------------- scored once
@@ -159,7 +200,7 @@ def test_a_second_run_scores_only_what_is_new(options, table, tmp_path, calls):
     calls.clear()
     again = run_benchmark(options(metrics=["brightness", "darkness"], seed=1))
     assert set(calls) == {"darkness"}
-    assert participants_of(again)["brightness"]["images_per_second"] > 0
+    assert participants_of(again)["brightness"].images_per_second > 0
     calls.clear()
     draw(tmp_path / "images" / "new.png", 0.5, seed=99)
     with table.open("a") as file:
@@ -184,11 +225,7 @@ def test_scores_belong_to_pixels_and_weights_not_to_names(options, tmp_path, cal
 
 
 def test_a_killed_run_resumes(options, tmp_path, calls):
-    given = {key: value for key, value in vars(options()).items() if value not in (None, ())}
-    given |= {"metrics": ["brightness"], "group_columns": ["model"], "batch_size": 2}
-    (tmp_path / "run.yml").write_text(
-        yaml.safe_dump({k: list(v) if isinstance(v, tuple) else v for k, v in given.items()})
-    )
+    (tmp_path / "run.yml").write_text(yaml.safe_dump({**options.default, "batch_size": 2}))
     script = Path(leaderboard_metrics.__file__)
     environment = {**os.environ, "SECONDS_AN_IMAGE": "0.5", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path / "run.yml")], env=environment)
@@ -198,7 +235,7 @@ def test_a_killed_run_resumes(options, tmp_path, calls):
     assert kept < N
     results = run_benchmark(options())
     assert 0 < len(calls) <= N - kept
-    assert rows_of(results)["brightness"]["n"] == N
+    assert rows_of(results)["brightness"].n == N
 
 
 def wait_for_scores(path, count, process):
@@ -230,8 +267,8 @@ def wait_for_scores(path, count, process):
 def test_a_broken_metric_is_a_row_with_its_reason(options, metric, reason):
     results = run_benchmark(options(metrics=[metric, "brightness"]))
     one = participants_of(results)[metric]
-    assert one["status"] == "failed"
-    assert reason in one["reason"]
+    assert one.status == "failed"
+    assert reason in one.reason
     assert list(rows_of(results)) == ["brightness"]
 
 
@@ -248,28 +285,28 @@ def test_a_fault_of_the_machine_is_found_with_the_first_batch_and_tried_again_ne
 def test_nan_on_some_images_is_part_of_a_row(options, calls):
     results = run_benchmark(options(metrics=["brightness", "nan-in-the-dark"]))
     one = participants_of(results)["nan-in-the-dark"]
-    assert one["status"] == "partial"
-    assert set(one["failed_images"].values()) == {"the metric gave nan"}
-    assert rows_of(results)["nan-in-the-dark"]["n"] == N - len(one["failed_images"])
-    assert 0 < rows_of(results)["nan-in-the-dark"]["p_against_best"] <= 1
+    assert one.status == "partial"
+    assert set(one.failed_images.values()) == {"the metric gave nan"}
+    assert rows_of(results)["nan-in-the-dark"].n == N - len(one.failed_images)
+    assert 0 < rows_of(results)["nan-in-the-dark"].p_against_best <= 1
     calls.clear()
     run_benchmark(options(metrics=["nan-in-the-dark"]))
     assert not calls
     run_benchmark(options(metrics=["nan-in-the-dark"], retry_failed=True))
-    assert len(calls) == len(one["failed_images"])
+    assert len(calls) == len(one.failed_images)
 
 
 def test_what_a_metric_cannot_take_in_batches_is_scored_one_by_one(options):
     results = run_benchmark(options(metrics=["batchless", "brightness"]))
-    assert rows_of(results)["batchless"]["srcc"] == rows_of(results)["brightness"]["srcc"]
+    assert rows_of(results)["batchless"].figures["srcc"] == rows_of(results)["brightness"].figures["srcc"]
 
 
 def test_an_unreadable_image_is_missing_in_every_metric(options, tmp_path):
     (tmp_path / "images" / "picture07.png").write_text("no image")
     results = run_benchmark(options(metrics=["brightness", "darkness"]))
-    for one in results["participants"]:
-        assert one["status"] == "partial"
-        assert "not an image" in one["failed_images"]["picture07.png"]
+    for one in results.participants:
+        assert one.status == "partial"
+        assert "not an image" in one.failed_images["picture07.png"]
 
 
 # ------------------------------------------------------------------------------------------------------- out of reach
@@ -287,7 +324,7 @@ def test_weights_out_of_reach_are_named_and_appear_once_they_are_there(options, 
     start = time.monotonic()
     results = run_benchmark(options(metrics=["cnniqa", "brisque"]))
     assert time.monotonic() - start < 15
-    reason = participants_of(results)["cnniqa"]["reason"]
+    reason = participants_of(results)["cnniqa"].reason
     assert "put CNNIQA_koniq10k-e6f14c91.pth (https://" in reason
     assert reason.endswith(f"into {no_hosts}")
     torch.manual_seed(0)
@@ -295,7 +332,7 @@ def test_weights_out_of_reach_are_named_and_appear_once_they_are_there(options, 
     torch.save({"params": net.state_dict()}, no_hosts / "CNNIQA_koniq10k-e6f14c91.pth")
     torch.save((torch.rand(5, 1), torch.rand(5, 36)), no_hosts / "brisque_svm_weights.pth")
     results = run_benchmark(options(metrics=["cnniqa", "brisque"]))
-    assert [one["reason"] for one in results["participants"]] == [None, None]
+    assert [one.reason for one in results.participants] == [None, None]
 
 
 def test_the_hub_is_not_asked_where_it_does_not_answer(options, no_hosts, monkeypatch, tmp_path):
@@ -303,7 +340,7 @@ def test_the_hub_is_not_asked_where_it_does_not_answer(options, no_hosts, monkey
     start = time.monotonic()
     results = run_benchmark(options(metrics=["hyperiqa"]))
     assert time.monotonic() - start < 15
-    assert "run 'hf download timm/resnet50.a1_in1k' where the hub answers" in results["participants"][0]["reason"]
+    assert "run 'hf download timm/resnet50.a1_in1k' where the hub answers" in results.participants[0].reason
 
 
 # -------------------------------------------------------------------------------------------------------- participants
@@ -314,19 +351,19 @@ def test_forms_of_a_participant(tmp_path, monkeypatch):
     for name in ("net.pth", "s.csv"):
         (tmp_path / name).touch()
     words = ["piqe", "maagiqa=net.pth", "ours=maagiqa=net.pth", "reward=csv:s.csv:r", "loss=csv:s.csv:-r"]
-    found = parse_participants(words)
+    found = parse_entrants(words)
     assert [one.name for one in found] == ["piqe", "maagiqa=net.pth", "ours", "reward", "loss"]
     assert [one.kind for one in found] == ["metric", "checkpoint", "checkpoint", "scores", "scores"]
     assert [one.lower_better for one in found] == [True, False, False, False, True]
-    assert [one.checkpoint for one in found[1:3]] == ["net.pth", "net.pth"]
-    assert (found[4].file, found[4].column) == ("s.csv", "r")
+    assert [one.source.checkpoint for one in found[1:3]] == ["net.pth", "net.pth"]
+    assert (found[4].source.file, found[4].source.column) == ("s.csv", "r")
 
 
 def test_a_checkpoint_of_any_network_takes_part(tmp_path):
     net = pyiqa.archs.build_network({"type": "LeaderboardTestNet", "sign": 3.0})
     torch.save({"params": net.state_dict()}, tmp_path / "net_best.pth")
     word = {"name": "mine", "network": {"type": "LeaderboardTestNet"}, "checkpoint": str(tmp_path / "net_best.pth")}
-    metric = parse_participant(word).create("cpu")
+    metric = parse_entrant(word).source.create("cpu")
     assert metric(torch.ones(1, 3, 8, 8)).item() == 3
 
 
@@ -344,20 +381,20 @@ def test_a_checkpoint_of_any_network_takes_part(tmp_path):
 )
 def test_participants_that_make_no_sense(words, message):
     with pytest.raises(ValueError, match=message):
-        parse_participants(words)
+        parse_entrants(words)
 
 
 def test_absent_files_of_participants():
     for word in ("piqe=none.pth", "x=csv:none.csv:score"):
         with pytest.raises(FileNotFoundError, match="does not exist"):
-            parse_participant(word)
+            parse_entrant(word)
 
 
 def test_a_default_metric_that_this_pyiqa_lacks_is_a_row(options, monkeypatch):
-    monkeypatch.setattr(participants, "DEFAULT_METRICS", ("brightness", "no-such-metric"))
+    monkeypatch.setattr(entrants, "DEFAULT_METRICS", ("brightness", "no-such-metric"))
     results = run_benchmark(options(metrics=[]))
-    assert [one["status"] for one in results["participants"]] == ["ok", "failed"]
-    assert "pyiqa has no metric" in results["participants"][1]["reason"]
+    assert [one.status for one in results.participants] == ["ok", "failed"]
+    assert "pyiqa has no metric" in results.participants[1].reason
 
 
 # ----------------------------------------------------------------------------------------------------- data and options
@@ -417,7 +454,7 @@ def test_option_files_describe_whole_runs():
     folder = ROOT / "options"
     for name in ("benchmark_agiqa3k.yml", "benchmark_aigcqa20k.yml"):
         options = parse_benchmark_options(read_option_file(folder / name), name)
-        assert options.split == ("official", "prompt-disjoint")
+        assert options.data.split == ("official", "prompt-disjoint")
 
 
 def test_agiqa3k_has_generators_groups_and_both_splits(agiqa3k):
@@ -447,9 +484,9 @@ def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
     data = load_data(DatasetChoice(root=str(agiqa3k)))
 
     def seen(word):
-        one = run_metrics.ParticipantScores(participant=parse_participant(word), status="ok")
+        one = run_metrics.EntrantScores(entrant=parse_entrant(word), status="ok")
         images = {split: [data.images[position] for position in data.positions(split)] for split in data.splits}
-        counts = {split: _count_seen(one, data, members) for split, members in images.items()}
+        counts = {split: compare._count_seen(one, data, members) for split, members in images.items()}
         return [name for name, count in counts.items() if count > 300], sum(counts.values()) > 0
 
     assert seen("maagiqa") == (["prompt-disjoint"], True)
@@ -465,19 +502,19 @@ def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
 
 def test_what_is_said_of_training_data_is_checked():
     with pytest.raises(ValueError, match=r"trained_on.*unknown option 'splt'.*Did you mean 'split'"):
-        parse_participant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa-3k", "splt": "official"}})
+        parse_entrant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa-3k", "splt": "official"}})
     with pytest.raises(ValueError, match=r"trained_on: dataset must be one of.*got 'agiqa3k'.*Did you mean 'agiqa-3k'"):
-        parse_participant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa3k"}})
+        parse_entrant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa3k"}})
 
 
 def test_what_was_trained_on_the_images_is_the_best_only_where_it_is_alone(options, monkeypatch):
     count = {"brightness": 7}
-    monkeypatch.setattr(results_module, "_count_seen", lambda one, *_: count.get(one.participant.name, 0))
+    monkeypatch.setattr(compare, "_count_seen", lambda one, *_: count.get(one.entrant.name, 0))
     results = run_benchmark(options(metrics=["brightness", "nan-in-the-dark"]))
-    first, last = results["splits"]["all"]["rows"]
-    assert (first["name"], first["is_best"], first["p_against_best"]) == ("nan-in-the-dark", True, None)
-    assert (last["name"], last["is_best"], last["seen_in_training"]) == ("brightness", False, 7)
-    assert rows_of(run_benchmark(options(metrics=["brightness"])))["brightness"]["is_best"]
+    first, last = results.splits["all"].rows
+    assert (first.name, first.is_best, first.p_against_best) == ("nan-in-the-dark", True, None)
+    assert (last.name, last.is_best, last.seen_in_training) == ("brightness", False, 7)
+    assert rows_of(run_benchmark(options(metrics=["brightness"])))["brightness"].is_best
 
 
 def test_published_figures_stand_beside_ours(tmp_path):
@@ -485,15 +522,15 @@ def test_published_figures_stand_beside_ours(tmp_path):
     row = {"name": "PIQE", "metric": "piqe", "trained_on": None, "srcc": 0.5, "plcc": 0.6}
     table = {"table": "1", "dataset": "agiqa-3k", "split": "official", "source": "S", "rows": [row]}
     path.write_text(yaml.safe_dump([table]))
-    tables, piqe = load_published(path), parse_participant("piqe")
-    assert find_published(tables, "AGIQA-3k", "official", piqe) == {"srcc": 0.5, "plcc": 0.6, "source": "S"}
+    tables, piqe = load_published(path), parse_entrant("piqe")
+    assert find_published(tables, "AGIQA-3k", "official", piqe) == Published("S", {"srcc": 0.5, "plcc": 0.6})
     assert find_published(tables, "AGIQA-3k", "prompt-disjoint", piqe) is None
-    assert find_published(tables, "AGIQA-3k", "official", parse_participant("entropy")) is None
+    assert find_published(tables, "AGIQA-3k", "official", parse_entrant("entropy")) is None
 
 
 def test_published_tables_of_the_paper_are_found():
-    found = find_published(load_published(), "AGIQA-3k", "official", parse_participant("maagiqa"))
-    assert found["srcc"] == 0.8939
+    found = find_published(load_published(), "AGIQA-3k", "official", parse_entrant("maagiqa"))
+    assert found.get("srcc") == 0.8939
 
 
 # ----------------------------------------------------------------------------------------------------------------- verb

@@ -17,7 +17,7 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 from scipy.stats import spearmanr
 
 from benchmarks.ablation import ROWS
-from maagiqa_pyiqa.agreement.statistics import apply_logistic
+from maagiqa_pyiqa.agreement.logistic import apply_logistic
 from maagiqa_pyiqa.leaderboard.report import write_report
 from maagiqa_pyiqa.leaderboard.report.axes import ticks
 from maagiqa_pyiqa.leaderboard.report.figures import bars, densities, error_shares, scatter

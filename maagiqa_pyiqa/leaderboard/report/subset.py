@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from maagiqa_pyiqa.agreement.bootstrap import Judged, draw_resamples, estimate
+from maagiqa_pyiqa.agreement.bootstrap import draw_resamples, estimate
+from maagiqa_pyiqa.agreement.statistics import Judged
 from maagiqa_pyiqa.leaderboard.datasets import FEWEST
 from maagiqa_pyiqa.leaderboard.report.view import Figure, Predictions, Results
 from maagiqa_pyiqa.support.options import nearest
@@ -115,4 +116,4 @@ def measure(shown: Predictions, seed: int, resamples: int) -> dict[str, Figure |
         return dict.fromkeys(MEASURED)
     judged = Judged(shown.oriented, shown.mos, shown.on_mos_scale(shown.scores))
     found = estimate(judged, draw_resamples(len(shown), resamples, seed), MEASURED)
-    return {name: Figure(*values) if np.isfinite(values.value) else None for name, values in found.items()}
+    return {name: Figure(values.value, values.low, values.high) if values else None for name, values in found.items()}

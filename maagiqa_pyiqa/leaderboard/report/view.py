@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from maagiqa_pyiqa.agreement.statistics import apply_logistic
+from maagiqa_pyiqa.agreement.logistic import apply_logistic
 from maagiqa_pyiqa.support.options import nearest
 
 Results = Mapping[str, Any]
