@@ -27,18 +27,6 @@ METRICS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
             "lower_better": False,
             "score_range": "~0, ~5",
         },
-        "timm-regressor": {
-            "metric_opts": {
-                "type": "TimmRegressor",
-                "pretrained": True,
-                "backbone": "tf_efficientnet_lite0",
-                "input_size": 384,
-                "interpolation": "cubic-antialias",
-            },
-            "metric_mode": "NR",
-            "lower_better": False,
-            "score_range": "~0, ~5",
-        },
         "one-align": {
             "metric_opts": {"type": "OneAlign"},
             "metric_mode": "NR",

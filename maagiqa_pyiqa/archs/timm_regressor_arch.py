@@ -25,8 +25,7 @@ class TimmRegressor(nn.Module):
         std: of the normalisation, for every channel.
         drop: dropout before the linear layer.
         backbone_weights: None (random), ``timm``, ``package:NAME`` or a file.
-        pretrained: whether trained weights are expected.
-        pretrained_model_path: checkpoint of the whole regressor.
+        pretrained_model_path: checkpoint of the whole regressor; nobody publishes one, so it is no metric of pyiqa's.
 
     Raises:
         ValueError: an unknown interpolation, or weights that do not fit.
@@ -41,15 +40,9 @@ class TimmRegressor(nn.Module):
         std: float = 0.5,
         drop: float = 0.1,
         backbone_weights: str | None = None,
-        pretrained: bool = False,
         pretrained_model_path: str | Path | None = None,
     ) -> None:
         super().__init__()
-        if pretrained and pretrained_model_path is None:
-            raise ValueError(
-                "timm-regressor has no published weights: train it (options/peer_timm_regressor_3k.yml) and pass "
-                "pretrained_model_path=experiments/peer_timm_regressor_3k/models/net_best.pth."
-            )
         require_choice("TimmRegressor", "interpolation", interpolation, INTERPOLATIONS)
         self.input_size, self.interpolation, self.mean, self.std = input_size, interpolation, mean, std
         net: Any = timm.create_model(backbone, pretrained=False, num_classes=0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -20,6 +22,17 @@ DEFAULT_METRICS = (
     "maagiqa", "maagiqa-lite", "brisque", "niqe", "ilniqe", "piqe", "hyperiqa", "maniqa", "dbcnn", "musiq", "clipiqa",
     "clipiqa+", "one-align", "qrealign-mini",
 )  # fmt: skip
+# networks without published weights: no metrics of pyiqa's, but their checkpoints take part under these names
+NETWORKS: MappingProxyType[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "timm-regressor": {
+            "type": "TimmRegressor",
+            "backbone": "tf_efficientnet_lite0",
+            "input_size": 384,
+            "interpolation": "cubic-antialias",
+        }
+    }
+)
 CSV_MARK = "csv:"
 FORMS = "NAME, NAME=CHECKPOINT, LABEL=NAME=CHECKPOINT or LABEL=csv:FILE:COLUMN"
 
@@ -176,7 +189,9 @@ def _from_mapping(mapping: Mapping[str, Any]) -> Entrant:
 
 def _checked(options: EntrantOptions, spec: str, source: ScoreSource) -> Entrant:
     """An entrant whose metric and files are there, with what is known of its direction and training."""
-    if source.metric is not None:
+    if source.metric in NETWORKS:
+        source = _of_network(spec, source)
+    elif source.metric is not None:
         check_metric_names([source.metric])
     for what, file in (("checkpoint", source.checkpoint), ("CSV", source.file)):
         if file is not None and not Path(file).expanduser().is_file():
@@ -191,6 +206,16 @@ def _checked(options: EntrantOptions, spec: str, source: ScoreSource) -> Entrant
         lower_better=lower_better,
         trained_on=_training_data(options, source),
     )
+
+
+def _of_network(spec: str, source: ScoreSource) -> ScoreSource:
+    name = str(source.metric)
+    if source.checkpoint is None:
+        raise ValueError(
+            f"metric '{spec}': nobody publishes weights of {name}; train it (maagiqa train -opt peer_timm_regressor_3k) "
+            f"and name its checkpoint: LABEL={name}=experiments/peer_timm_regressor_3k/models/net_best.pth"
+        )
+    return dataclasses.replace(source, metric=None, network={**NETWORKS[name], **source.options}, options={})
 
 
 def _training_data(options: EntrantOptions, source: ScoreSource) -> TrainingData | None:

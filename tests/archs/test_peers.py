@@ -11,6 +11,7 @@ from pyiqa.archs.musiq_arch import MUSIQ
 from maagiqa_pyiqa.archs import trainable_musiq_arch
 from maagiqa_pyiqa.archs.timm_regressor_arch import TimmRegressor
 from maagiqa_pyiqa.archs.trainable_musiq_arch import TrainableMUSIQ
+from maagiqa_pyiqa.leaderboard.entrants import parse_entrant
 from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel, check_option_sections
 from tests.helpers.places import ROOT
 
@@ -104,20 +105,23 @@ def checkpoint_of_regressor(tmp_path):
     return net.eval(), tmp_path / "net_best.pth"
 
 
-def test_a_trained_regressor_is_a_metric(checkpoint_of_regressor):
+def test_a_trained_regressor_takes_part_in_the_leaderboard(checkpoint_of_regressor):
     net, path = checkpoint_of_regressor
-    metric = pyiqa.create_metric("timm-regressor", pretrained_model_path=str(path), device=torch.device("cpu"))
+    entrant = parse_entrant(f"peer=timm-regressor={path}")
+    metric = entrant.source.create("cpu")
     x = torch.rand(2, 3, 70, 90, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = net(x)
-    assert expected.shape == (2, 1)
-    torch.testing.assert_close(metric(x), expected)
-    torch.testing.assert_close(metric(x[1:]), expected[1:], rtol=0, atol=1e-5)
+        assert expected.shape == (2, 1)
+        torch.testing.assert_close(metric(x), expected)
+        torch.testing.assert_close(metric(x[1:]), expected[1:], rtol=0, atol=1e-5)
+    assert (entrant.name, entrant.kind, entrant.lower_better) == ("peer", "checkpoint", False)
 
 
-def test_without_a_checkpoint_it_says_how_to_train_one():
-    with pytest.raises(ValueError, match=r"timm-regressor has no published weights: train it \(options/peer_timm"):
-        pyiqa.create_metric("timm-regressor", device=torch.device("cpu"))
+def test_without_a_checkpoint_it_says_how_to_train_one_and_pyiqa_does_not_list_it():
+    assert "timm-regressor" not in pyiqa.list_models()
+    with pytest.raises(ValueError, match=r"nobody publishes weights of timm-regressor; train it \(maagiqa train"):
+        parse_entrant("timm-regressor")
 
 
 def test_gradients_reach_every_parameter():
