@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +115,7 @@ def run_benchmark(options: BenchmarkOptions) -> Results:
         scored, pixel_keys = score_entrants(entrants, data.images, store, options.scoring)
     results = build_results(data, scored, pixel_keys, seed=options.scoring.seed, resamples=options.resamples)
     write_whole(options.folder / RESULTS, to_json(results))
-    write_report(
-        json.loads(to_json(results)), options.folder, data.image_root, baseline=options.baseline, where=options.where
-    )
+    write_report(results, options.folder, data.image_root, baseline=options.baseline, where=options.where)
     return results
 
 
@@ -129,4 +126,4 @@ def _check_report_options(options: BenchmarkOptions, entrants: list[Entrant], da
 
     check_baseline([entrant.name for entrant in entrants], options.baseline)
     for text in options.where:
-        parse_subset(text, {"images": [{"columns": image.columns} for image in data.images]})
+        parse_subset(text, [column for image in data.images for column in image.columns])

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from maagiqa_pyiqa.leaderboard.report.csv_table import as_csv
+from maagiqa_pyiqa.leaderboard.report.markdown import as_markdown
 from maagiqa_pyiqa.leaderboard.report.page import as_page
 from maagiqa_pyiqa.leaderboard.report.subset import parse_subset
-from maagiqa_pyiqa.leaderboard.report.tables import as_csv, as_markdown, as_tex
+from maagiqa_pyiqa.leaderboard.report.tex import as_tex
 from maagiqa_pyiqa.leaderboard.report.view import check_baseline, participants
+from maagiqa_pyiqa.leaderboard.results import Results
 from maagiqa_pyiqa.support.files import write_whole
 
 
 def write_report(
-    results: dict, out: Path, image_root: Path, *, baseline: str | None = None, where: Sequence[str] = ()
+    results: Results, out: Path, image_root: Path, *, baseline: str | None = None, where: Sequence[str] = ()
 ) -> None:
     """Write the report's four files into a folder.
 
     Args:
-        results: as in results.json.
+        results: of the benchmark.
         out: folder, made if absent.
         image_root: folder the images' names are relative to; an image that is not there is shown as missing.
         baseline: metric the best is held against in the error densities and the gallery; without it, or where it could
@@ -30,7 +33,7 @@ def write_report(
         ValueError: ``baseline`` is no metric of the results, or a filter cannot be read or names no column.
     """
     check_baseline(participants(results), baseline)
-    subsets = [parse_subset(text, results) for text in where]
+    subsets = [parse_subset(text, [c for image in results.images for c in image.columns]) for text in where]
     write_whole(out / "table.md", as_markdown(results))
     write_whole(out / "table.csv", as_csv(results))
     write_whole(out / "table.tex", as_tex(results))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
-from maagiqa_pyiqa.leaderboard.report.markup import Markup, element, join, number
+from maagiqa_pyiqa.leaderboard.report.svg import element, join, number
 
 WIDTH, HEIGHT = 300, 230
 LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 36
@@ -55,8 +56,8 @@ class Axes:
         for tick in ticks(self.y.low, self.y.high):
             y = self.y(tick)
             parts.append(element("line", x1=left, x2=right, y1=y, y2=y, class_="grid"))
-            written = f"{number(100 * tick)}%" if self.percent else number(tick, 4)
-            parts.append(text(left - 5, y + 4, written, "end"))
+            label = f"{number(100 * tick)}%" if self.percent else number(tick, 4)
+            parts.append(text(left - 5, y + 4, label, "end"))
         parts.append(text((left + right) / 2, HEIGHT - 4, self.x_name, "middle", class_="name"))
         middle = (self.y.start + self.y.end) / 2
         turn = f"rotate(-90 10 {number(middle)})"

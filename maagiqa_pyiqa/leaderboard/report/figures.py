@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from markupsafe import Markup
 
+from maagiqa_pyiqa.agreement.bootstrap import Estimate
 from maagiqa_pyiqa.leaderboard.report.axes import WIDTH, Axes, Scale, svg, text
-from maagiqa_pyiqa.leaderboard.report.markup import Markup, element, join, number
-from maagiqa_pyiqa.leaderboard.report.view import Figure, Predictions
+from maagiqa_pyiqa.leaderboard.report.svg import element, join, number
+from maagiqa_pyiqa.leaderboard.report.view import Predictions
 
 BIN = 0.1  # of absolute errors, as in the paper's Figure 6
 MISSES = 3  # largest errors ringed in a scatter
@@ -19,31 +21,31 @@ LETTERS = 15  # of a name in a bar chart
 
 
 def scatter(
-    shown: Predictions, mos_range: tuple[float, float], names: Sequence[str], behind: Predictions | None = None
+    predictions: Predictions, mos_range: tuple[float, float], names: Sequence[str], behind: Predictions | None = None
 ) -> Markup:
     """Score against MOS, one dot an image, the fitted logistic as a line, the largest misses ringed.
 
     Args:
-        shown: the images to show.
+        predictions: the images to show.
         mos_range: ends of the MOS axis.
         names: file names of these images, for the rings.
         behind: images drawn pale behind them, such as all of which these are a part.
     """
-    everything = behind or shown
+    everything = behind or predictions
     low, high = _limits(everything.scores)
-    axes = Axes.spanning((low, high), mos_range, _score_axis(shown), "MOS")
+    axes = Axes.spanning((low, high), mos_range, _score_axis(predictions), "MOS")
     curve = np.linspace(low, high, CURVE_POINTS)
     parts = [axes.draw()]
     if behind is not None:
         parts.append(element("path", d=axes.dots(behind.scores, behind.mos), class_="dots pale"))
     for layer in range(LAYERS):
-        dots = axes.dots(shown.scores[layer::LAYERS], shown.mos[layer::LAYERS])
+        dots = axes.dots(predictions.scores[layer::LAYERS], predictions.mos[layer::LAYERS])
         parts.append(element("path", d=dots, class_="dots" if behind is None else "dots front"))
-    if shown.logistic:
-        fitted = np.clip(shown.on_mos_scale(curve), *mos_range)
+    if predictions.logistic:
+        fitted = np.clip(predictions.on_mos_scale(curve), *mos_range)
         parts.append(element("path", d=axes.line(curve, fitted), class_="fit"))
-        parts += _rings(shown, names, axes)
-    return svg(f"Scores of {shown.name} against MOS on {len(shown)} images", *parts)
+        parts += _rings(predictions, names, axes)
+    return svg(f"Scores of {predictions.name} against MOS on {len(predictions)} images", *parts)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
@@ -52,20 +54,21 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _score_axis(shown: Predictions) -> str:
-    return "score (lower is better)" if shown.lower_better else "score"
+def _score_axis(predictions: Predictions) -> str:
+    return "score (lower is better)" if predictions.lower_better else "score"
 
 
-def _rings(shown: Predictions, names: Sequence[str], axes: Axes) -> list[Markup]:
+def _rings(predictions: Predictions, names: Sequence[str], axes: Axes) -> list[Markup]:
     rings = []
-    for i in np.argsort(-shown.errors)[:MISSES]:
-        said = f"{names[i]}: MOS {shown.mos[i]:.2f}, score {shown.scores[i]:.4g}, off by {shown.errors[i]:.2f}"
-        place = {"cx": float(axes.x(shown.scores[i])), "cy": float(axes.y(shown.mos[i])), "r": 5.0}
-        rings.append(element("circle", element("title", said), class_="ring", **place))
+    for i in np.argsort(-predictions.errors)[:MISSES]:
+        mos, score, error = predictions.mos[i], predictions.scores[i], predictions.errors[i]
+        title = f"{names[i]}: MOS {mos:.2f}, score {score:.4g}, off by {error:.2f}"
+        place = {"cx": float(axes.x(score)), "cy": float(axes.y(mos)), "r": 5.0}
+        rings.append(element("circle", element("title", title), class_="ring", **place))
     return rings
 
 
-def bars(figures: Mapping[str, Figure | None], description: str, lowest: float = 0.0) -> Markup:
+def bars(figures: Mapping[str, Estimate | None], description: str, lowest: float = 0.0) -> Markup:
     """Horizontal bars by metric with their intervals; the axis ends at 1.
 
     Args:
@@ -76,8 +79,8 @@ def bars(figures: Mapping[str, Figure | None], description: str, lowest: float =
     scale = Scale(min(lowest, 0.0), 1.0, NAMES, WIDTH - VALUES)
     height = len(figures) * (BAR + GAP) + 20
     parts = [_bar_grid(scale, height)]
-    for row, (name, found) in enumerate(figures.items()):
-        parts.append(_bar(name, found, scale, GAP / 2 + row * (BAR + GAP)))
+    for row, (name, figure) in enumerate(figures.items()):
+        parts.append(_bar(name, figure, scale, GAP / 2 + row * (BAR + GAP)))
     return svg(description, *parts, height=height)
 
 
@@ -91,38 +94,38 @@ def _bar_grid(scale: Scale, height: float) -> Markup:
     return join(*parts)
 
 
-def _bar(name: str, found: Figure | None, scale: Scale, top: float) -> Markup:
+def _bar(name: str, figure: Estimate | None, scale: Scale, top: float) -> Markup:
     short = name if len(name) <= LETTERS else name[: LETTERS - 1] + "\u2026"
     parts = [text(NAMES - 6, top + BAR - 3, short, "end")]
-    if found is None:
+    if figure is None:
         parts.append(text(scale(0) + 4, top + BAR - 3, "too few images", class_="name"))
         return element("g", element("title", f"{name}: no figure"), *parts, data_metric=name)
-    start, end = sorted((scale(0), scale(found.value)))
+    start, end = sorted((scale(0), scale(figure.value)))
     parts.append(element("rect", x=start, y=top, width=max(end - start, 0.5), height=float(BAR), class_="bar"))
-    parts.append(_whisker(found, scale, top + BAR / 2))
-    parts.append(text(WIDTH - VALUES + 6, top + BAR - 3, f"{found.value:.3f}"))
-    title = element("title", f"{name}: {found.value:.4f} {found.interval}")
+    parts.append(_whisker(figure, scale, top + BAR / 2))
+    parts.append(text(WIDTH - VALUES + 6, top + BAR - 3, f"{figure.value:.3f}"))
+    title = element("title", f"{name}: {figure.value:.4f} {figure.interval}")
     return element("g", title, *parts, data_metric=name)
 
 
-def _whisker(found: Figure, scale: Scale, y: float) -> Markup:
-    if found.low is None or found.high is None:
+def _whisker(figure: Estimate, scale: Scale, y: float) -> Markup:
+    if figure.low is None or figure.high is None:
         return Markup()
-    low, high = (scale(max(end, scale.low)) for end in (found.low, found.high))
+    low, high = (scale(max(end, scale.low)) for end in (figure.low, figure.high))
     path = f"M{number(low)} {number(y)}H{number(high)}M{number(low)} {number(y - 3)}v6M{number(high)} {number(y - 3)}v6"
     return element("path", d=path, class_="whisker")
 
 
-def strip(found: Figure, published: float | None = None, lowest: float = 0.0) -> Markup:
+def strip(figure: Estimate, published: float | None = None, lowest: float = 0.0) -> Markup:
     """A figure between zero and one as a dot with its interval, the published one as a diamond; one line high."""
     scale = Scale(min(lowest, 0.0), 1.0, 6, 94)
-    parts = [element("line", x1=6.0, x2=94.0, y1=9.0, y2=9.0, class_="grid"), _whisker(found, scale, 9)]
-    said = f"{found.value:.4f} {found.interval}"
+    parts = [element("line", x1=6.0, x2=94.0, y1=9.0, y2=9.0, class_="grid"), _whisker(figure, scale, 9)]
+    title = f"{figure.value:.4f} {figure.interval}"
     if published is not None:
-        said += f", published {published:.4f}"
+        title += f", published {published:.4f}"
         parts.append(element("path", d=f"M{number(scale(published))} 4l4 5l-4 5l-4 -5z", class_="published"))
-    parts.append(element("circle", cx=float(scale(found.value)), cy=9.0, r=3.5, class_="dot"))
-    return svg(said, element("title", said), *parts, width=100, height=18, class_="strip")
+    parts.append(element("circle", cx=float(scale(figure.value)), cy=9.0, r=3.5, class_="dot"))
+    return svg(title, element("title", title), *parts, width=100, height=18, class_="strip")
 
 
 def error_shares(errors: np.ndarray, highest: float) -> tuple[np.ndarray, np.ndarray]:
@@ -176,5 +179,5 @@ def number_line(mos_range: tuple[float, float], mos: float, best: float, baselin
     parts.append(element("path", d=f"M{number(places[0])} 14l-5 -10h10z", class_="truth"))
     parts.append(element("circle", cx=places[1], cy=16.0, r=5.0, class_="hollow"))
     parts.append(element("circle", cx=places[2], cy=16.0, r=4.0, class_="dot"))
-    said = f"MOS {mos:.2f}, best metric {best:.2f}, baseline {baseline:.2f}"
-    return svg(said, element("title", said), *parts, width=200, height=36, class_="number-line")
+    title = f"MOS {mos:.2f}, best metric {best:.2f}, baseline {baseline:.2f}"
+    return svg(title, element("title", title), *parts, width=200, height=36, class_="number-line")

@@ -6,13 +6,13 @@ function sortBy(header) {
   const first = header.dataset.first;
   const other = first === "ascending" ? "descending" : "ascending";
   const order = header.getAttribute("aria-sort") === first ? other : first;
-  for (const one of table.querySelectorAll("th[aria-sort]")) one.removeAttribute("aria-sort");
+  for (const sorted of table.querySelectorAll("th[aria-sort]")) sorted.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", order);
-  const column = Number(header.dataset.column);
+  const column = header.cellIndex;
   const rows = [...table.tBodies[0].rows];
   rows.sort((a, b) => compare(a.cells[column], b.cells[column], order === "ascending" ? 1 : -1));
   table.tBodies[0].append(...rows);
-  document.getElementById("said").textContent = `Sorted by ${header.textContent.trim()}, ${order}.`;
+  document.getElementById("sorted").textContent = `Sorted by ${header.textContent.trim()}, ${order}.`;
 }
 
 // Cells without a value go last either way.

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from maagiqa_pyiqa.agreement.bootstrap import draw_resamples, estimate
+from maagiqa_pyiqa.agreement.bootstrap import Estimate, draw_resamples, estimate
 from maagiqa_pyiqa.agreement.statistics import Judged
 from maagiqa_pyiqa.leaderboard.datasets import FEWEST
-from maagiqa_pyiqa.leaderboard.report.view import Figure, Predictions, Results
+from maagiqa_pyiqa.leaderboard.report.tables import headline_statistics
+from maagiqa_pyiqa.leaderboard.report.view import Predictions
+from maagiqa_pyiqa.leaderboard.results import Results, ScoredImage
 from maagiqa_pyiqa.support.options import nearest
 
-MEASURED = ("srcc", "plcc_fitted", "krcc", "rmse_fitted")
 CONDITION = re.compile(r"\s*(?P<column>[^<>=!~]+?)\s*(?P<sign><=|>=|!=|==|=|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL)
 ORDER: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -37,15 +38,15 @@ class Condition:
     def holds(self, cell: Any) -> bool:
         """Whether a cell fulfils it; an empty cell fulfils only ``!=``."""
         if self.sign == "~":
-            return self.value.casefold() in _written(cell).casefold()
+            return self.value.casefold() in _as_text(cell).casefold()
         if self.sign in ORDER:
-            found = _as_number(cell)
-            return found is not None and ORDER[self.sign](found, float(self.value))
+            number = _as_number(cell)
+            return number is not None and ORDER[self.sign](number, float(self.value))
         return self._equals(cell) is (self.sign != "!=")
 
     def _equals(self, cell: Any) -> bool:
         numbers = _as_number(cell), _as_number(self.value)
-        return numbers[0] == numbers[1] if None not in numbers else _written(cell) == self.value
+        return numbers[0] == numbers[1] if None not in numbers else _as_text(cell) == self.value
 
 
 @dataclass(frozen=True)
@@ -56,25 +57,25 @@ class Subset:
     conditions: tuple[Condition, ...]
 
     def positions(self, results: Results) -> np.ndarray:
-        """Places in ``results["images"]``."""
-        images = enumerate(results["images"])
-        return np.array(
-            [i for i, image in images if all(c.holds(_cell(image, c.column)) for c in self.conditions)], int
-        )
+        """Places in ``Results.images``."""
+        return np.array([i for i, image in enumerate(results.images) if self._holds(image)], int)
+
+    def _holds(self, image: ScoredImage) -> bool:
+        return all(condition.holds(_cell(image, condition.column)) for condition in self.conditions)
 
 
-def parse_subset(text: str, results: Results) -> Subset:
+def parse_subset(text: str, columns: Iterable[str]) -> Subset:
     """Read a filter such as ``generator=SDXL`` or ``prompt~digital & mos<1.5``.
 
     Args:
-        text: conditions joined by ``&``; ``mos``, ``name`` and every column of the data set can be asked for.
-        results: what it will be applied to, for the names of the columns.
+        text: conditions joined by ``&``.
+        columns: of the data set; they, ``mos`` and ``name`` can be asked for.
 
     Raises:
         ValueError: no condition, an unknown column (nearest named), or a comparison with what is no number.
     """
     conditions = tuple(_parse_condition(part, text) for part in text.split("&"))
-    known = dict.fromkeys(["mos", "name", *(column for image in results["images"] for column in image["columns"])])
+    known = dict.fromkeys(["mos", "name", *columns])
     for condition in conditions:
         if condition.column not in known:
             hint = nearest(condition.column, known)
@@ -94,11 +95,11 @@ def _parse_condition(part: str, text: str) -> Condition:
     return Condition(match["column"], sign, match["value"])
 
 
-def _cell(image: Mapping[str, Any], column: str) -> Any:
-    return image["columns"][column] if column in image["columns"] else image.get(column)
+def _cell(image: ScoredImage, column: str) -> Any:
+    return {"mos": image.mos, "name": image.name, **image.columns}.get(column)
 
 
-def _written(cell: Any) -> str:
+def _as_text(cell: Any) -> str:
     return "" if cell is None else str(cell)
 
 
@@ -110,10 +111,10 @@ def _as_number(cell: Any) -> float | None:
     return None if np.isnan(value) else value
 
 
-def measure(shown: Predictions, seed: int, resamples: int) -> dict[str, Figure | None]:
+def measure(part: Predictions, seed: int, resamples: int) -> dict[str, Estimate | None]:
     """Agreement with MOS on these images, by the fit of the whole split; None for fewer than 5 images."""
-    if len(shown) < FEWEST:
-        return dict.fromkeys(MEASURED)
-    judged = Judged(shown.oriented, shown.mos, shown.on_mos_scale(shown.scores))
-    found = estimate(judged, draw_resamples(len(shown), resamples, seed), MEASURED)
-    return {name: Figure(values.value, values.low, values.high) if values else None for name, values in found.items()}
+    keys = headline_statistics()
+    if len(part) < FEWEST:
+        return dict.fromkeys(keys)
+    judged = Judged(part.oriented, part.mos, part.on_mos_scale(part.scores))
+    return estimate(judged, draw_resamples(len(part), resamples, seed), keys)

@@ -1,40 +1,24 @@
-"""What the report reads out of the results: figures, and what each metric says of the images of a split."""
+"""What the report reads out of the results: who was ranked, and what each metric says of the images of a split."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from maagiqa_pyiqa.agreement.logistic import apply_logistic
+from maagiqa_pyiqa.leaderboard.results import Participant, Results, Row
 from maagiqa_pyiqa.support.options import nearest
 
-Results = Mapping[str, Any]
 USUAL_BASELINE = "maniqa"  # the paper's
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A statistic with its 95 % interval, as far as there is one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def interval(self) -> str:
-        """``[0.812, 0.864]``, or nothing."""
-        return "" if self.low is None or self.high is None else f"[{self.low:.3f}, {self.high:.3f}]"
-
-
-@dataclass(frozen=True)
 class Predictions:
-    """What one metric says of the images it could score, beside what people said.
+    """What one metric says of the images it could score, beside what people say.
 
-    ``positions`` (N,) are places in ``results["images"]``, ``scores`` (N,) as the metric gave them, ``mos`` (N,);
+    ``positions`` (N,) are places in ``Results.images``, ``scores`` (N,) as the metric gave them, ``mos`` (N,);
     ``logistic`` maps the score, negated where lower is better, to the MOS scale: top, bottom, middle, width.
     """
 
@@ -60,22 +44,13 @@ class Predictions:
     @property
     def errors(self) -> np.ndarray:
         """Absolute differences to MOS after the fit, (N,)."""
-        return np.abs(self.on_mos_scale(self.scores) - self.mos)
+        errors: np.ndarray = np.abs(self.on_mos_scale(self.scores) - self.mos)
+        return errors
 
     def only(self, positions: np.ndarray) -> Predictions:
         """The same on these images only, fit unchanged."""
         keep = np.isin(self.positions, positions)
-        return Predictions(
-            self.name, self.lower_better, self.positions[keep], self.scores[keep], self.mos[keep], self.logistic
-        )
-
-
-def figure(row: Mapping[str, Any], key: str) -> Figure | None:
-    """One statistic of a row; None where there is none, as for fewer than 5 images."""
-    given = row.get(key)
-    if given is None or given.get("value") is None or not math.isfinite(given["value"]):
-        return None
-    return Figure(given["value"], given.get("low"), given.get("high"))
+        return replace(self, positions=self.positions[keep], scores=self.scores[keep], mos=self.mos[keep])
 
 
 def label(split: str) -> str:
@@ -85,78 +60,81 @@ def label(split: str) -> str:
 
 def described(results: Results, split: str) -> str:
     """A split and its size in words: ``the official split (597 images)``."""
-    size = count(results["splits"][split]["images"], "image")
+    size = quantity(results.splits[split].images, "image")
     return f"all {size}" if split == "all" else f"the {split} split ({size})"
 
 
-def count(number: int, what: str) -> str:
+def quantity(number: int, noun: str) -> str:
     """``1 image``, ``2 images``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def rows(results: Results, split: str) -> dict[str, Mapping[str, Any]]:
+def rows(results: Results, split: str) -> dict[str, Row]:
     """Rows of a split by metric, best SRCC first, those trained on its images last."""
-    return {row["name"]: row for row in results["splits"][split]["rows"]}
+    return {row.name: row for row in results.splits[split].rows}
 
 
-def participants(results: Results) -> dict[str, Mapping[str, Any]]:
+def published_figure(row: Row, key: str | None) -> float | None:
+    """A figure as published, by its published key; None where there is none."""
+    return row.published.get(key) if row.published else None
+
+
+def participants(results: Results) -> dict[str, Participant]:
     """All that were asked for, by name, those that failed too."""
-    return {participant["name"]: participant for participant in results["participants"]}
+    return {participant.name: participant for participant in results.participants}
+
+
+def ranking(results: Results) -> list[str]:
+    """Every metric that has a row, in the order of the first split, then of the others."""
+    return list(dict.fromkeys(name for split in results.splits for name in rows(results, split)))
 
 
 def failures(results: Results) -> dict[str, str]:
     """Metrics without a row, because they could not run or scored too few images, with the reason."""
     ranked = ranking(results)
-    without = [participant for participant in results["participants"] if participant["name"] not in ranked]
-    return {p["name"]: p.get("reason") or "too few images with a score" for p in without}
-
-
-def ranking(results: Results) -> list[str]:
-    """Every metric that has a row, in the order of the first split, then of the others."""
-    return list(dict.fromkeys(name for split in results["splits"] for name in rows(results, split)))
+    missing = [participant for participant in results.participants if participant.name not in ranked]
+    return {participant.name: participant.reason or "too few images with a score" for participant in missing}
 
 
 def positions_in(results: Results, split: str) -> np.ndarray:
-    """Places in ``results["images"]`` of the images of a split."""
-    return np.array([i for i, image in enumerate(results["images"]) if split in image["splits"]], int)
+    """Places in ``Results.images`` of the images of a split."""
+    return np.array([i for i, image in enumerate(results.images) if split in image.splits], int)
 
 
 def predictions(results: Results, split: str, name: str) -> Predictions:
     """What a metric says of the images of a split."""
-    images = results["images"]
-    scored = [int(i) for i in positions_in(results, split) if images[i]["scores"].get(name) is not None]
-    logistic = rows(results, split)[name].get("logistic")
+    images = results.images
+    positions = [int(i) for i in positions_in(results, split) if name in images[i].scores]
     return Predictions(
         name,
-        bool(participants(results)[name].get("lower_better")),
-        np.array(scored, int),
-        np.array([images[i]["scores"][name] for i in scored], float),
-        np.array([images[i]["mos"] for i in scored], float),
-        tuple(logistic) if logistic else None,
+        participants(results)[name].lower_better,
+        np.array(positions, int),
+        np.array([images[i].scores[name] for i in positions], float),
+        np.array([images[i].mos for i in positions], float),
+        rows(results, split)[name].logistic,
     )
+
+
+def all_predictions(results: Results, split: str) -> dict[str, Predictions]:
+    """What each metric says of the images of a split, in the order of the split's rows."""
+    return {name: predictions(results, split, name) for name in rows(results, split)}
 
 
 def trained_here(results: Results, split: str) -> dict[str, int]:
     """Metrics trained on images of the very split they are judged on, and on how many."""
-    counts = {name: row.get("seen_in_training") for name, row in rows(results, split).items()}
-    return {name: seen for name, seen in counts.items() if seen}
-
-
-def comparable(results: Results, split: str) -> list[str]:
-    """Metrics of a split whose scores could be mapped to the MOS scale, in the order of its rows."""
-    return [name for name, row in rows(results, split).items() if row.get("logistic")]
+    return {name: row.seen_in_training for name, row in rows(results, split).items() if row.seen_in_training}
 
 
 def choose_pair(results: Results, split: str, baseline: str | None) -> tuple[str, str] | None:
     """The baseline, and the best other metric to hold against it; None where there are no two.
 
-    Without a usable ``baseline`` it is the paper's, MANIQA, or else the second best.
+    Without a usable ``baseline`` it is the paper's, MANIQA, or else the second best. Only metrics whose scores could be
+    mapped to the MOS scale are usable.
     """
-    names = comparable(results, split)
+    names = [name for name, row in rows(results, split).items() if row.logistic]
     if len(names) < 2:
         return None
-    wanted = [name for name in (baseline, USUAL_BASELINE) if name in names]
-    chosen = wanted[0] if wanted else names[1]
+    chosen = next((name for name in (baseline, USUAL_BASELINE) if name in names), None) or names[1]
     return chosen, next(name for name in names if name != chosen)
 
 
@@ -170,4 +148,4 @@ def check_baseline(known: Collection[str], baseline: str | None) -> None:
 
 def names_of(results: Results, positions: Sequence[int] | np.ndarray) -> list[str]:
     """File names of images."""
-    return [results["images"][int(i)]["name"] for i in positions]
+    return [results.images[int(i)].name for i in positions]

@@ -1,0 +1,46 @@
+"""``table.csv``: one line a metric, every figure in full."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from maagiqa_pyiqa.agreement.statistics import STATISTICS
+from maagiqa_pyiqa.leaderboard.report.tables import headline_statistics
+from maagiqa_pyiqa.leaderboard.report.view import failures, participants, published_figure, ranking, rows
+from maagiqa_pyiqa.leaderboard.results import Results, Row
+
+PARTICIPANT = ("status", "reason", "lower_better", "device", "images_per_second", "parameters", "peak_memory_bytes")
+
+
+def as_csv(results: Results) -> str:
+    """One line a metric; those that failed at the end, with their reason."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["metric", *PARTICIPANT, *[column for split in results.splits for column in _columns(split)]])
+    known = participants(results)
+    for name in [*ranking(results), *failures(results)]:
+        cells = [name, *[getattr(known[name], key) for key in PARTICIPANT]]
+        for split in results.splits:
+            cells += _cells(rows(results, split).get(name))
+        writer.writerow(cells)
+    return text.getvalue()
+
+
+def _columns(split: str) -> list[str]:
+    figures = [f"{key}{end}" for key in STATISTICS for end in ("", "_low", "_high")]
+    published = [f"published_{key}" for key in _published_keys()]
+    return [f"{split}_{name}" for name in ("images", "seen_in_training", *figures, "p_against_best", *published)]
+
+
+def _cells(row: Row | None) -> list[float | None]:
+    if row is None:
+        return [None] * len(_columns(""))
+    figures = [row.figures.get(key) for key in STATISTICS]
+    ends = [end for f in figures for end in ((f.value, f.low, f.high) if f else (None, None, None))]
+    published = [published_figure(row, key) for key in _published_keys()]
+    return [row.n, row.seen_in_training, *ends, row.p_against_best, *published]
+
+
+def _published_keys() -> list[str | None]:
+    return [STATISTICS[key].published_key for key in headline_statistics()]
