@@ -30,26 +30,23 @@ def as_page(results: Results, image_root: Path, baseline: str | None, subsets: S
         subsets: parts of the images to look at by themselves.
     """
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
-    return (
-        _environment(results)
-        .get_template("page.html")
-        .render(
-            style=Markup(style),  # noqa: S704 (our own file)
-            style_hash=_hash(style),
-            script=Markup(script),  # noqa: S704 (our own file)
-            script_hash=_hash(script),
-            results=results,
-            findings=[sections.finding(results, split) for split in results.splits],
-            chance=sections.CHANCE,
-            failures=failures(results),
-            leaderboard=sections.leaderboard(results),
-            raw_figures=raw_figures(results),
-            subsets=[(subset.text, sections.subset(results, subset, baseline)) for subset in subsets],
-            scatter=sections.scatter(results),
-            groups=sections.groups(results),
-            errors=sections.errors(results, baseline),
-            gallery=gallery(results, image_root, baseline),
-        )
+    template = _environment(results).get_template("page.html")
+    return template.render(
+        style=Markup(style),  # noqa: S704 (our own file)
+        style_hash=_hash(style),
+        script=Markup(script),  # noqa: S704 (our own file)
+        script_hash=_hash(script),
+        results=results,
+        findings=[sections.finding(results, split) for split in results.splits],
+        chance=sections.CHANCE,
+        failures=failures(results),
+        leaderboard=sections.leaderboard(results),
+        raw_figures=raw_figures(results),
+        subsets=[(subset.text, sections.subset(results, subset, baseline)) for subset in subsets],
+        scatter=sections.scatter(results),
+        groups=sections.groups(results),
+        errors=sections.errors(results, baseline),
+        gallery=gallery(results, image_root, baseline),
     )
 
 
