@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
+from maagiqa_pyiqa.data.public_datasets import PublicDataset, dataset_of_class
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, run_benchmark
 from maagiqa_pyiqa.leaderboard.terminal import as_ranking
-from maagiqa_pyiqa.leaderboard.training_data import DATASET_TYPES
 from maagiqa_pyiqa.support.files import write_whole
 
 OPTIONS = Path(__file__).parent.parent / "options"
@@ -99,8 +99,20 @@ def _mean_and_deviation(values: Sequence[float]) -> str:
 
 def trained_on(option: Mapping[str, Any]) -> str:
     """Name of the public dataset that an option trains on."""
-    section = option["datasets"]["train"]
-    return DATASET_TYPES[section.get("base", section)["type"]]
+    return public_dataset_of(option["datasets"]["train"]).key
+
+
+def public_dataset_of(section: Mapping[str, Any]) -> PublicDataset:
+    """The public dataset that a dataset section reads.
+
+    Raises:
+        ValueError: it reads none.
+    """
+    base = section.get("base", section)
+    public = dataset_of_class(base["type"])
+    if public is None:
+        raise ValueError(f"dataset '{section['name']}': '{base['type']}' is no public dataset.")
+    return public
 
 
 def report(folder: Path, test: Mapping[str, Any], names: Mapping[str, str]) -> None:
@@ -115,7 +127,7 @@ def report(folder: Path, test: Mapping[str, Any], names: Mapping[str, str]) -> N
     split = base.get("split", "official")
     scores = {label: folder / "experiments" / name / "test_scores.csv" for label, name in names.items()}
     options = {
-        "dataset": DATASET_TYPES[base["type"]],
+        "dataset": public_dataset_of(test).key,
         "root": str(Path(base["meta_info_file"]).parent),
         "split": split,
         "part": test.get("part") or base.get("part") or "test",

@@ -1,7 +1,8 @@
 """All that pyiqa must know of this package, in one place.
 
 To add a metric: an entry in METRICS. To add an architecture, dataset, model or statistic: a line in OBJECTS, and for
-a new kind an entry point in pyproject.toml. Classes are registered by path and imported when pyiqa first asks.
+a new kind an entry point in pyproject.toml; public datasets are rows of ``data/public_datasets.py``. Classes are
+registered by path and imported when pyiqa first asks.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import importlib
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from maagiqa_pyiqa.data import public_datasets
 
 OWNER = "maagiqa_pyiqa"
 
@@ -45,10 +48,7 @@ OBJECTS: MappingProxyType[str, dict[str, str]] = MappingProxyType(
         },
         "DATASET_REGISTRY": {
             "SemanticFeatureDataset": "maagiqa_pyiqa.data.semantic_feature_dataset",
-            **{
-                name: "maagiqa_pyiqa.data.agi_dataset"
-                for name in ("CSVQualityDataset", "AGIQA3kDataset", "AIGCQA20kDataset")
-            },
+            "CSVQualityDataset": "maagiqa_pyiqa.data.agi_dataset",
         },
         "MODEL_REGISTRY": {"MAAGIQAModel": "maagiqa_pyiqa.models.maagiqa_model"},
         "METRIC_REGISTRY": {
@@ -83,6 +83,10 @@ def _register_all() -> None:
     for registry_name, objects in OBJECTS.items():
         for name, module in objects.items():
             _register_object(getattr(registries, registry_name), name, f"{module}:{name}")
+    for public in public_datasets.PUBLIC_DATASETS.values():
+        _register_object(
+            registries.DATASET_REGISTRY, public.class_name, f"maagiqa_pyiqa.data.agi_dataset:{public.class_name}"
+        )
 
 
 def _register_metrics() -> None:

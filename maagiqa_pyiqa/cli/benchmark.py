@@ -6,10 +6,11 @@ import argparse
 import sys
 
 from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
+from maagiqa_pyiqa.data import public_datasets
 
 EXAMPLES = """\
-  maagiqa benchmark --dataset agiqa-3k --root AGIQA-3K
-  maagiqa benchmark --dataset agiqa-3k --root AGIQA-3K -m piqe -m ours=maagiqa-lite=experiments/x/models/net_best.pth
+  maagiqa benchmark --dataset agiqa-3k --data AGIQA-3K
+  maagiqa benchmark --dataset agiqa-3k --data AGIQA-3K -m piqe -m ours=maagiqa-lite=experiments/x/models/net_best.pth
   maagiqa benchmark --dataset csv --csv mine.csv --mos-column score --group-column model -m piqe \\
       -m reward=csv:rewards.csv:reward --where 'model=sdxl & prompt~cat'
   maagiqa benchmark -opt options/benchmark_agiqa3k.yml --resamples 5000
@@ -43,8 +44,15 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", metavar="NAME", help="agiqa-3k (default), aigcqa-20k or csv")
-    parser.add_argument("--root", metavar="DIR", help="folder of the dataset, or that a CSV's paths start from")
+    names = f"{', '.join(public_datasets.PUBLIC_DATASETS)} or csv"
+    parser.add_argument("--dataset", metavar="NAME", help=f"{names} (default: agiqa-3k)")
+    parser.add_argument(
+        "--data",
+        "--root",
+        dest="root",
+        metavar="DIR",
+        help="folder of the dataset, or that a CSV's paths start from",
+    )
     parser.add_argument("--csv", metavar="FILE", help="table of --dataset csv")
     parser.add_argument("--path-column", metavar="NAME", help="column of image paths (default: name)")
     parser.add_argument("--mos-column", metavar="NAME", help="column of MOS (default: mos)")

@@ -1,11 +1,11 @@
-"""Datasets of AI-generated images with MOS: AGIQA-3k, AIGCQA-20k, and anybody's own CSV."""
+"""Datasets of AI-generated images with MOS: the public ones, such as ``AGIQA3kDataset``, and anybody's own CSV."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas
 import torch
@@ -13,9 +13,11 @@ import torchvision.transforms
 from pyiqa.data.general_nr_dataset import GeneralNRDataset
 from pyiqa.data.transforms import PairedToTensor
 
+from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset, dataset_of_class
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
 from maagiqa_pyiqa.data.transforms import build_transforms
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.support.csv_files import read_csv
 from maagiqa_pyiqa.support.options import nearest, parse_options, require_choice
 
 
@@ -59,6 +61,13 @@ class DatasetOptions(LoaderOptions):
         require_choice(where, "phase", self.phase, PARTS)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PublicDatasetOptions(DatasetOptions):
+    """The section of a public dataset: ``root``, its folder, stands for ``dataroot_target`` and ``meta_info_file``."""
+
+    root: str | None = None
+
+
 def list_problems(what: str, problems: Iterable[str], limit: int = 10) -> str:
     """First problems and how many there are, one a line."""
     problems = list(problems)
@@ -78,12 +87,16 @@ class CSVQualityDataset(GeneralNRDataset):
             out-of-range MOS: all in one message, the first 10 and their number.
     """
 
-    defaults: Mapping[str, Any] = {}
+    options_class: ClassVar[type[DatasetOptions]] = DatasetOptions
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         where = f"dataset '{opt.get('name', opt.get('type'))}'"
-        self.options = parse_options(DatasetOptions, {**self.defaults, **opt}, where)
+        self.options = parse_options(self.options_class, {**self.defaults(opt), **opt}, where)
         super().__init__(dict(opt))
+
+    def defaults(self, opt: Mapping[str, Any]) -> dict[str, Any]:
+        """Options that need not be written down."""
+        return {}
 
     def init_path_mos(self, opt: Mapping[str, Any]) -> None:
         """Read the CSV and check every row before anything is trained on it."""
@@ -150,24 +163,47 @@ def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a column is missing; names the nearest and lists all.
+        ValueError: no table, see ``read_csv``; or a column is missing: names the nearest and lists all.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"CSV '{path}' does not exist.")
-    table = pandas.read_csv(path)
+    table = read_csv(path)
     for column in columns:
         if column not in table.columns:
-            found = ", ".join(table.columns)
-            raise ValueError(f"'{path}' has no column '{column}'.{nearest(column, table.columns)} Columns: {found}.")
+            own = ", ".join(table.columns)
+            raise ValueError(f"'{path}' has no column '{column}'.{nearest(column, table.columns)} Columns: {own}.")
     return table
 
 
-class AGIQA3kDataset(CSVQualityDataset):
-    """AGIQA-3k (Li et al., TCSVT 2023): 2,982 images of six generators, ``data.csv`` with ``mos_quality`` 0 to 5."""
+class PublicQualityDataset(CSVQualityDataset):
+    """A public dataset as its authors publish it; a class for each is made by ``public_dataset_class``."""
 
-    defaults: Mapping[str, Any] = {"mos_column": "mos_quality"}
+    options_class = PublicDatasetOptions
+    public: ClassVar[PublicDataset]
+
+    def defaults(self, opt: Mapping[str, Any]) -> dict[str, Any]:
+        """Columns, range and files of the dataset, found under ``root``."""
+        public = self.public
+        columns = {
+            "path_column": public.name_column,
+            "mos_column": public.mos_column,
+            "prompt_column": public.prompt_column,
+            "mos_range": public.mos_range,
+        }
+        if "dataroot_target" in opt and "meta_info_file" in opt:
+            return columns
+        root = Path(opt.get("root") or Path("datasets", public.folder)).expanduser()
+        public.require_folder(root)
+        return {**columns, "dataroot_target": str(root / IMAGES), "meta_info_file": str(root / public.csv)}
 
 
-class AIGCQA20kDataset(CSVQualityDataset):
-    """AIGCQA-20k (Li et al., CVPRW 2024): the 14,000 published images, ``info_train.csv`` with ``mos`` 0 to 5."""
+def public_dataset_class(public: PublicDataset) -> type[PublicQualityDataset]:
+    """The class that pyiqa knows by the dataset's ``class_name``."""
+    doc = f"{public.title} ({public.reference}): {public.rows:,} images, ``{public.csv}``."
+    return type(public.class_name, (PublicQualityDataset,), {"public": public, "__module__": __name__, "__doc__": doc})
+
+
+def __getattr__(name: str) -> type[PublicQualityDataset]:
+    """Make the class of a public dataset when it is first asked for, such as ``AGIQA3kDataset``."""
+    public = dataset_of_class(name)
+    if public is None:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return globals().setdefault(name, public_dataset_class(public))

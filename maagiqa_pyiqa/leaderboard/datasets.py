@@ -8,52 +8,18 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas
 
+from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset, read_table
+from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
 from maagiqa_pyiqa.support.options import nearest, require_choice
 
 FEWEST = 5  # images for a correlation to mean anything
-MOS_RANGE = (0.0, 5.0)  # of the public datasets
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """A public dataset on disk: its CSV, rows and columns, and how a file's name tells the generator."""
-
-    title: str
-    csv: str
-    rows: int
-    mos_column: str
-    generator: str
-    groups: tuple[str, ...]
-
-
-LAYOUTS: MappingProxyType[str, Layout] = MappingProxyType(
-    {
-        "agiqa-3k": Layout(
-            title="AGIQA-3k",
-            csv="data.csv",
-            rows=2982,
-            mos_column="mos_quality",
-            generator=r"[^_]+",
-            groups=("generator", "style", "adj1", "adj2"),
-        ),
-        "aigcqa-20k": Layout(
-            title="AIGCQA-20k",
-            csv="info_train.csv",
-            rows=14000,
-            mos_column="mos",
-            generator=r".+(?=_\d+\.\w+$)",
-            groups=("generator",),
-        ),
-    }
-)
-DATASETS = (*LAYOUTS, "csv")
+OWN = "csv"  # in place of a public dataset's key: anybody's table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +44,14 @@ class DatasetChoice:
     part: str = "test"
 
     def __post_init__(self) -> None:
-        require_choice("benchmark", "dataset", self.dataset, DATASETS)
+        require_choice("benchmark", "dataset", self.dataset, (*public_datasets.PUBLIC_DATASETS, OWN))
         require_choice("benchmark", "part", self.part, PARTS)
         for split in self.split:
             require_choice("benchmark", "split", split, SPLITS)
-        if self.dataset == "csv" and self.csv is None:
+        if self.dataset == OWN and self.csv is None:
             raise ValueError("benchmark: dataset 'csv' needs its file; name it with csv (--csv FILE).")
-        if self.dataset != "csv" and self.root is None:
-            raise ValueError(f"benchmark: dataset '{self.dataset}' needs its folder; name it with root (--root DIR).")
+        if self.dataset != OWN and self.root is None:
+            raise ValueError(f"benchmark: dataset '{self.dataset}' needs its folder; name it with root (--data DIR).")
 
 
 @dataclass(frozen=True)
@@ -141,7 +107,7 @@ class _Source:
     group_columns: tuple[str, ...]
     splits: tuple[str, ...]
     mos_range: tuple[float, float]
-    layout: Layout | None = None
+    public: PublicDataset | None = None
 
 
 def load_data(choice: DatasetChoice) -> BenchmarkData:
@@ -152,7 +118,7 @@ def load_data(choice: DatasetChoice) -> BenchmarkData:
         ValueError: a missing column; rows with absent images, duplicate names, NaN (all in one message, the first 10
             and their number); or fewer than 5 images.
     """
-    source = _public(choice, LAYOUTS[choice.dataset]) if choice.dataset in LAYOUTS else _own(choice)
+    source = _own(choice) if choice.dataset == OWN else _public(choice)
     table = _read_rows(source)
     prompts = list(table[source.prompt_column]) if source.prompt_column in table else None
     parts = {
@@ -165,29 +131,36 @@ def load_data(choice: DatasetChoice) -> BenchmarkData:
                 f"{FEWEST} means nothing."
             )
     return BenchmarkData(
-        **{name: getattr(source, name) for name in ("title", "csv", "image_root", "splits", "mos_range")},
         dataset=choice.dataset,
+        title=source.title,
+        csv=source.csv,
+        image_root=source.image_root,
         images=tuple(_images(source, table, parts)),
+        splits=source.splits,
         part=choice.part,
+        mos_range=source.mos_range,
         group_columns=source.group_columns,
         names=tuple(str(name) for name in table[source.path_column]),
         prompts=tuple(prompts) if prompts is not None else None,
     )
 
 
-def _public(choice: DatasetChoice, layout: Layout) -> _Source:
+def _public(choice: DatasetChoice) -> _Source:
+    public = public_datasets.PUBLIC_DATASETS[choice.dataset]
     root = Path(str(choice.root)).expanduser()
+    public.require_folder(root)
+    groups = public.group_columns
     return _Source(
-        title=layout.title,
-        csv=root / layout.csv,
-        image_root=root / "images",
-        path_column="name",
-        mos_column=layout.mos_column,
-        prompt_column="prompt",
-        group_columns=(*layout.groups, *(c for c in choice.group_columns if c not in layout.groups)),
+        title=public.title,
+        csv=root / public.csv,
+        image_root=root / IMAGES,
+        path_column=public.name_column,
+        mos_column=public.mos_column,
+        prompt_column=public.prompt_column,
+        group_columns=(*groups, *(column for column in choice.group_columns if column not in groups)),
         splits=choice.split or ("official", "prompt-disjoint"),
-        mos_range=choice.mos_range or MOS_RANGE,
-        layout=layout,
+        mos_range=choice.mos_range or public.mos_range,
+        public=public,
     )
 
 
@@ -209,7 +182,7 @@ def _own(choice: DatasetChoice) -> _Source:
 def _observed_range(csv: Path, column: str) -> tuple[float, float]:
     mos = pandas.to_numeric(read_table(csv, [column])[column], errors="coerce")
     mos = mos[mos.abs() < float("inf")]
-    return (float(mos.min()), float(mos.max())) if len(mos) else MOS_RANGE
+    return (float(mos.min()), float(mos.max())) if len(mos) else (0.0, 5.0)
 
 
 def _read_rows(source: _Source) -> pandas.DataFrame:
@@ -226,9 +199,9 @@ def _read_rows(source: _Source) -> pandas.DataFrame:
         "split": "all",
     }
     table = CSVQualityDataset(section).meta_info
-    if source.layout is not None:
-        _warn_of_other_rows(source, source.layout, len(table))
-        pattern = re.compile(source.layout.generator)
+    if source.public is not None:
+        _warn_of_other_rows(source, source.public, len(table))
+        pattern = re.compile(source.public.generator)
         table["generator"] = [(pattern.match(str(name)) or [None])[0] for name in table[source.path_column]]
     for column in source.group_columns:
         if column not in table:
@@ -259,10 +232,10 @@ def _plain(cell: Any) -> Any:
     return None if pandas.isna(cell) or cell in (math.inf, -math.inf) else cell
 
 
-def _warn_of_other_rows(source: _Source, layout: Layout, rows: int) -> None:
-    if rows != layout.rows and "official" in source.splits:
+def _warn_of_other_rows(source: _Source, public: PublicDataset, rows: int) -> None:
+    if rows != public.rows and "official" in source.splits:
         warnings.warn(
-            f"'{source.csv}' has {rows:,} rows and {layout.title} {layout.rows:,}: split 'official' holds other images "
+            f"'{source.csv}' has {rows:,} rows and {public.title} {public.rows:,}: split 'official' holds other images "
             "than the authors'.",
             stacklevel=4,
         )

@@ -13,12 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.data.splits import SPLITS
-from maagiqa_pyiqa.leaderboard.datasets import LAYOUTS
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.support.options import require_choice
-
-DATASET_TYPES = {"AGIQA3kDataset": "agiqa-3k", "AIGCQA20kDataset": "aigcqa-20k"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +28,7 @@ class TrainingData:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
-        require_choice("trained_on", "dataset", self.dataset, LAYOUTS)
+        require_choice("trained_on", "dataset", self.dataset, public_datasets.PUBLIC_DATASETS)
         require_choice("trained_on", "split", self.split, SPLITS)
 
 
@@ -62,7 +60,8 @@ def training_data_of_file(file: str) -> TrainingData | None:
 
 def _of_section(section: Mapping[str, Any]) -> TrainingData | None:
     base = section.get("base", section)  # what SemanticFeatureDataset wraps
-    if base["type"] not in DATASET_TYPES:
+    public = public_datasets.dataset_of_class(base["type"])
+    if public is None:
         return None
-    given = {key: base[key] for key in ("split", "split_seed") if key in base}
-    return TrainingData(dataset=DATASET_TYPES[base["type"]], **given)
+    split = {key: base[key] for key in ("split", "split_seed") if key in base}
+    return TrainingData(dataset=public.key, **split)
