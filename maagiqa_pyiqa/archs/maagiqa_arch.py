@@ -21,6 +21,7 @@ from torch import nn
 from maagiqa_pyiqa.archs.checkpoint import fetch_official, load_backbone_weights, load_checkpoint
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
 from maagiqa_pyiqa.archs.quality_branch import QualityBranch
+from maagiqa_pyiqa.archs.trained_features import TrainedFeatures, read_trained_features
 from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
 from maagiqa_pyiqa.support.options import parse_options, require_choice, require_integer
 from maagiqa_pyiqa.weights import packaged_weights
@@ -138,6 +139,11 @@ class LazyExtractor:
                 )
             return self._extractor
 
+    @property
+    def built(self) -> SemanticExtractor | None:
+        """The extractor as far as it is there already."""
+        return self._extractor
+
     def fingerprint(self) -> str | None:
         """Hash of what the features depend on, without loading a large model; None where there is no extractor."""
         if isinstance(self._semantics, str):
@@ -164,6 +170,7 @@ class MAAGIQA(nn.Module):
             ``package:NAME`` (weights inside an installed Python package) or a file.
         semantics: spec of the semantic extractor, an object with its protocol, or None. A network without trained
             weights takes its ``feature_dim`` from it.
+        allow_other_features: take an extractor that the weights were not trained with, where they say which that was.
         **options: fields of MAAGIQAOptions.
 
     Raises:
@@ -178,6 +185,7 @@ class MAAGIQA(nn.Module):
         pretrained_model_path: str | Path | None = None,
         backbone_weights: str | None = None,
         semantics: str | SemanticExtractor | None = None,
+        allow_other_features: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -190,12 +198,18 @@ class MAAGIQA(nn.Module):
         self.semantics = LazyExtractor(semantics)
         self.quality_branch = self._build_quality_branch() if self.options.use_quality else None
         self.fusion = self._build_fusion() if self.options.fusion != "none" else None
+        self.allow_other_features = allow_other_features
+        self.trained_features: TrainedFeatures | None = None
         if pretrained_model_path is not None:
-            load_checkpoint(self, pretrained_model_path)
+            self._load(pretrained_model_path)
         elif pretrained is not None:
-            load_checkpoint(self, packaged_weights("lite") if pretrained == "lite" else fetch_official())
+            self._load(packaged_weights("lite") if pretrained == "lite" else fetch_official())
         elif backbone_weights is not None and self.quality_branch is not None:
             load_backbone_weights(self.quality_branch.backbone.model, self.options.backbone, backbone_weights)
+
+    def _load(self, path: str | Path) -> None:
+        load_checkpoint(self, path)
+        self.trained_features = read_trained_features(path)
 
     def _build_quality_branch(self) -> QualityBranch:
         names = inspect.signature(QualityBranch).parameters
@@ -267,11 +281,23 @@ class MAAGIQA(nn.Module):
     @torch.compiler.disable
     def _extract(self, x: torch.Tensor) -> torch.Tensor:
         images = x.detach()
-        if (
-            torch.is_grad_enabled()
-        ):  # a loss may step out of [0, 1], where there are no images; NaN stays and is refused
-            images = images.clamp(0, 1)
-        return self.semantics.get(x.device).extract(images)
+        if torch.is_grad_enabled():
+            images = images.clamp(0, 1)  # a loss may step out of [0, 1], where there are no images; NaN stays
+        extractor = self.semantics.get(x.device)
+        self._require_fit(extractor)
+        return extractor.extract(images)
+
+    def _require_fit(self, extractor: SemanticExtractor) -> None:
+        """Refuse an extractor whose features the weights do not know, before it computes anything."""
+        if self.trained_features is not None and not self.allow_other_features:
+            self.trained_features.require(extractor)
+        shape = len(extractor.prompts), extractor.feature_dim
+        expected = self.options.num_prompts, self.options.feature_dim
+        if shape != expected:
+            raise ValueError(
+                f"the semantic extractor gives {shape[0]} vectors of {shape[1]} values an image, and the network takes "
+                f"{expected[0]} of {expected[1]}; use the extractor it was trained with, or train it for this one."
+            )
 
     def large_model_fingerprint(self) -> str | None:
         """Hash of the semantic extractor behind the scores, which is no part of the network; None where there is none.

@@ -212,8 +212,8 @@ def _of_network(spec: str, source: ScoreSource) -> ScoreSource:
     name = str(source.metric)
     if source.checkpoint is None:
         raise ValueError(
-            f"metric '{spec}': nobody publishes weights of {name}; train it (maagiqa train -opt peer_timm_regressor_3k) "
-            f"and name its checkpoint: LABEL={name}=experiments/peer_timm_regressor_3k/models/net_best.pth"
+            f"metric '{spec}': nobody publishes weights of {name}; train it (maagiqa train -opt "
+            f"peer_timm_regressor_3k) and name its checkpoint, LABEL={name}=CHECKPOINT."
         )
     return dataclasses.replace(source, metric=None, network={**NETWORKS[name], **source.options}, options={})
 

@@ -10,7 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ from pyiqa.utils import get_root_logger
 from pyiqa.utils.dist_util import master_only
 
 from maagiqa_pyiqa.agreement.statistics import evaluate
+from maagiqa_pyiqa.archs import trained_features
+from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+from maagiqa_pyiqa.archs.trained_features import TrainedFeatures
+from maagiqa_pyiqa.cache.reader import read_manifest
+from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.support.files import write_whole, written_whole
 from maagiqa_pyiqa.support.options import nearest, parse_options, reject_unknown, require_choice
@@ -219,9 +224,22 @@ class MAAGIQAModel(GeneralIQAModel):
         """
         label = net_label if current_iter is None else f"{net_label}_{'latest' if current_iter == -1 else current_iter}"
         target = Path(self.opt["path"]["models"]) / f"{label}.pth"
-        state_dict = {name: tensor.cpu() for name, tensor in self.get_bare_model(net).state_dict().items()}
+        bare = self.get_bare_model(net)
+        content: dict[str, Any] = {param_key: {name: tensor.cpu() for name, tensor in bare.state_dict().items()}}
+        features = self._trained_features(bare)
+        if features is not None:
+            content[trained_features.KEY] = asdict(features)
         with written_whole(target) as aside:
-            torch.save({param_key: state_dict}, aside)
+            torch.save(content, aside)
+
+    def _trained_features(self, net: torch.nn.Module) -> TrainedFeatures | None:
+        """Whose features the network learns from: those of a feature cache, or of its own extractor."""
+        location = self.opt["datasets"].get("train", {}).get("cache")
+        if location is not None:
+            manifest = read_manifest(open_storage(location))
+            return TrainedFeatures(manifest.fingerprint, str(manifest.parts.get("extractor", "unknown")))
+        extractor = net.semantics.built if isinstance(net, MAAGIQA) else None
+        return None if extractor is None else TrainedFeatures.of(extractor)
 
     def nondist_validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool) -> None:
         """Validate; after the last validation of the run, test with the best weights."""

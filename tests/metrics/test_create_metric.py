@@ -132,13 +132,18 @@ def test_maagiqa_takes_weights_of_its_own_format_and_needs_features(tmp_path):
         pyiqa.create_metric("maagiqa", pretrained_model_path=tmp_path / "none.pt", device="cpu")
 
 
-def test_a_foreign_extractor_object_can_be_used(pictures):
+def test_a_foreign_extractor_is_refused_by_name_unless_it_is_asked_for(pictures):
     class Constant:
         prompts, feature_dim, fingerprint = ("a", "b"), 1280, "constant"
 
         def extract(self, images):
             return torch.ones(len(images), 2, 1280)
 
-    metric = pyiqa.create_metric("maagiqa-lite", semantics=Constant(), device="cpu")
+    foreign = pyiqa.create_metric("maagiqa-lite", semantics=Constant(), device="cpu")
+    with pytest.raises(
+        ValueError, match=r"trained on features of 'visual'.* extractor is 'Constant' \(fingerprint const"
+    ):
+        foreign(pictures)
+    metric = pyiqa.create_metric("maagiqa-lite", semantics=Constant(), allow_other_features=True, device="cpu")
     expected = metric(pictures, semantic_features=torch.ones(3, 2, 1280))
     assert np.allclose(metric(pictures), expected, atol=1e-5)
