@@ -7,6 +7,7 @@ import sys
 
 from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
 from maagiqa_pyiqa.data import public_datasets
+from maagiqa_pyiqa.support.text import printable
 
 EXAMPLES = """\
   maagiqa benchmark --dataset agiqa-3k --data AGIQA-3K
@@ -87,6 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
     failed = [participant for participant in results.participants if participant.status != "ok"]
     for participant in failed:
         words = "cannot run here" if participant.status == "failed" else "ran in part"
-        print(f"{participant.name} {words}: {participant.reason}", file=sys.stderr)
-    print(f"\nreport, tables, results and scores are in {options.folder}")
+        print(f"{printable(participant.name)} {words}: {printable(participant.reason)}", file=sys.stderr)
+    print(f"\nreport, tables, results and scores are in {printable(options.folder)}")
     return 1 if failed else 0

@@ -6,8 +6,9 @@ import argparse
 import json
 from collections.abc import Callable
 
-from maagiqa_pyiqa.cli.verbs import add_files, add_verb
-from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
+from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.support.text import printable
 
 EXAMPLES = """\
   maagiqa cache info features
@@ -25,7 +26,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = add_verb(verbs, "cache", summary, EXAMPLES, lambda arguments: arguments.action(arguments))
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     info = _add_action(actions, "info", "show whose features it holds, how many and how large", _info)
-    add_files(info, "it", "json")
+    add_outputs(info, "it", "json")
     verify = _add_action(actions, "verify", "read every byte and name what is damaged", _verify)
     verify.add_argument("--repair", action="store_true", help="keep whole rows, set damaged files aside")
     merge = _add_action(actions, "merge", "add other caches' features to DIR", _merge)
@@ -51,10 +52,9 @@ def _info(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.cache.reader import CacheReader
 
     facts = CacheReader.open(arguments.cache).statistics()
+    write_outputs(arguments, json=lambda: json.dumps(facts, indent=1) + "\n")
     for name, value in facts.items():
-        print(f"{name:<16} {value if not isinstance(value, dict) else json.dumps(value)}")
-    if arguments.json:
-        write_whole(arguments.json, json.dumps(facts, indent=1) + "\n")
+        print(f"{name:<16} {printable(value if not isinstance(value, dict) else json.dumps(value))}")
     return 0
 
 
@@ -64,7 +64,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     outcome = verify(arguments.cache, arguments.repair)
     print(f"{outcome.rows} rows are whole")
     for name, reason in outcome.damage.items():
-        print(f"{'repaired' if arguments.repair else 'damaged'}: {name}: {reason}")
+        print(f"{'repaired' if arguments.repair else 'damaged'}: {printable(name)}: {printable(reason)}")
     if outcome.damage and arguments.repair:
         print("damaged files were set aside as damaged-*; run the extraction again to fill what was lost")
     return 1 if outcome.damage and not arguments.repair else 0
@@ -76,7 +76,7 @@ def _merge(arguments: argparse.Namespace) -> int:
 
     cache = CacheWriter.open(arguments.cache)
     for location in arguments.others:
-        print(f"{location}: {cache.merge(CacheReader.open(location))} images added")
+        print(f"{printable(location)}: {cache.merge(CacheReader.open(location))} images added")
     return 0
 
 
@@ -95,7 +95,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.images.sources import find_sources
 
     cache = import_official(arguments.files, find_sources([arguments.images]), arguments.cache)
-    print(f"{len(cache)} images in '{arguments.cache}'")
+    print(f"{len(cache)} images in '{printable(arguments.cache)}'")
     return 0
 
 

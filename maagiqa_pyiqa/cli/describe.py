@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.cli.verbs import add_device, add_dtype, add_files, add_inputs, add_verb, positive
+from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
+from maagiqa_pyiqa.cli.verbs import add_device, add_dtype, add_inputs, add_verb, positive
 from maagiqa_pyiqa.semantics.extractor import list_specs
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
-from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.semantics.protocol import DescribingExtractor
@@ -37,7 +38,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_device(parser)
     add_dtype(parser)
     parser.add_argument("--max-tokens", type=positive, default=128, metavar="N", help="longest answer (default 128)")
-    add_files(parser, "the answers", "json")
+    add_outputs(parser, "the answers", "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,16 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
     model = create_describer(arguments.semantics, arguments.device or default_device(), arguments.dtype)
     answers, failed = [], 0
     for path in paths:
-        print(path)
+        print(printable(path))
         try:
             words = {prompt: _ask(model, path, prompt, arguments.max_tokens) for prompt in model.prompts}
             answers.append({"image": str(path), "answers": words, "error": None})
         except UnreadableImageError as error:
             failed += 1
-            print(f"  not described: {error}", file=sys.stderr)
+            print(f"  not described: {printable(error)}", file=sys.stderr)
             answers.append({"image": str(path), "answers": {}, "error": str(error)})
-    if arguments.json:
-        write_whole(arguments.json, json.dumps(answers, indent=1) + "\n")
+    write_outputs(arguments, json=lambda: json.dumps(answers, indent=1) + "\n")
     return 1 if failed else 0
 
 
@@ -69,7 +69,7 @@ def _ask(model: DescribingExtractor, path: Path, prompt: str, limit: int) -> str
     words = []
     print(f"  {QUESTIONS.get(prompt, prompt)}\n    ", end="", flush=True)
     for piece in model.describe(path, prompt, limit):
-        print(piece.replace("\n", "\n    "), end="", flush=True)
+        print("\n    ".join(map(printable, piece.split("\n"))), end="", flush=True)
         words.append(piece)
     print()
     return "".join(words).strip()

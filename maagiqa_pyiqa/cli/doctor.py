@@ -12,8 +12,8 @@ import platform
 import sys
 from collections.abc import Callable
 
-from maagiqa_pyiqa.cli.verbs import add_files, add_verb
-from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
+from maagiqa_pyiqa.cli.verbs import add_verb
 
 EXAMPLES = """\
   maagiqa doctor
@@ -31,7 +31,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     summary = "Show versions, devices, and which metrics can run here or what they lack."
     parser = add_verb(verbs, "doctor", summary, EXAMPLES, run)
     parser.add_argument("-m", "--metric", action="append", metavar="NAME", help="look at this metric; repeatable")
-    add_files(parser, "the findings", "json")
+    add_outputs(parser, "the findings", "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in names:
         findings["metrics"][name] = _try_metric(name, is_reachable)
         _print(name, findings["metrics"][name])
-    if arguments.json:
-        write_whole(arguments.json, json.dumps(findings, indent=1) + "\n")
+    write_outputs(arguments, json=lambda: json.dumps(findings, indent=1) + "\n")
     return 0 if all(finding == "runs" for finding in findings["metrics"].values()) else 1
 
 

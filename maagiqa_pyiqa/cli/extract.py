@@ -9,18 +9,18 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
 from maagiqa_pyiqa.cli.verbs import (
     add_batch_size,
     add_device,
     add_dtype,
     add_engine,
-    add_files,
     add_inputs,
     add_verb,
     positive,
 )
 from maagiqa_pyiqa.semantics.extractor import list_specs
-from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.extraction.run import Summary
@@ -57,7 +57,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--root", metavar="DIR", help="folder that a CSV's paths start from (default: the CSV's)")
     parser.add_argument("--retry-failed", action="store_true", help="try images again that could not be extracted")
     parser.add_argument("--workers", type=positive, default=4, metavar="N", help="threads that decode (default 4)")
-    add_files(parser, "what became of the images", "json")
+    add_outputs(parser, "what became of the images", "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -101,11 +101,11 @@ def _report(arguments: argparse.Namespace, summary: Summary, total: int) -> None
         "failed before": summary.skipped_failures,
         "left": total - summary.done,
     }
-    print(", ".join(f"{count} {what}" for what, count in counts.items()) + f" of {total} images; {arguments.cache}")
+    became = ", ".join(f"{count} {what}" for what, count in counts.items())
+    print(f"{became} of {total} images; {printable(arguments.cache)}")
     for name, reason in summary.failures:
-        print(f"  {name}: {reason}", file=sys.stderr)
+        print(f"  {printable(name)}: {printable(reason)}", file=sys.stderr)
     if summary.skipped_failures:
         print(f"  {summary.skipped_failures} failed in an earlier run; --retry-failed tries again", file=sys.stderr)
-    if arguments.json:
-        failures = [{"image": name, "reason": reason} for name, reason in summary.failures]
-        write_whole(arguments.json, json.dumps({**counts, "failures": failures}, indent=1) + "\n")
+    failures = [{"image": name, "reason": reason} for name, reason in summary.failures]
+    write_outputs(arguments, json=lambda: json.dumps({**counts, "failures": failures}, indent=1) + "\n")

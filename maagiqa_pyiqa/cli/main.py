@@ -8,8 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from maagiqa_pyiqa import __version__
+from maagiqa_pyiqa.cli.outputs import abandon_standard_output, escape_what_the_terminal_lacks, prepared_outputs
+from maagiqa_pyiqa.support.text import printable
 
 VERBS = ("score", "rank", "benchmark", "extract", "cache", "train", "describe", "split", "doctor")
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 and the signal's number, as shells have it
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,19 +27,35 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; bad input is one line on standard error and exit code 2, never a traceback."""
+    escape_what_the_terminal_lacks()
     parser = build_parser()
     parsed, rest = parser.parse_known_args(arguments)
     parsed.rest = rest
     if rest and not getattr(parsed, "passes_rest", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return parsed.handler(parsed)
+        with prepared_outputs(parsed):
+            code = parsed.handler(parsed)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads has enough
+        abandon_standard_output()
+        return BROKEN_PIPE
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        print(f"maagiqa {parsed.verb}: {error}", file=sys.stderr)
+        _say(parsed.verb, str(error))
         return 2
     except KeyboardInterrupt:
-        print(f"maagiqa {parsed.verb}: interrupted", file=sys.stderr)
-        return 130
+        _say(parsed.verb, "interrupted")
+        return INTERRUPTED
+
+
+def _say(verb: str, message: str) -> None:
+    lines = "\n".join(map(printable, message.split("\n")))
+    print(f"maagiqa {verb}: {lines}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        abandon_standard_output()
 
 
 if __name__ == "__main__":

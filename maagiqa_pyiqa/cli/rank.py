@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.cli.verbs import add_files, add_inputs, add_scoring_arguments, add_verb, positive, show
+from maagiqa_pyiqa.cli.outputs import add_outputs
+from maagiqa_pyiqa.cli.verbs import add_inputs, add_scoring_arguments, add_verb, positive, show
 from maagiqa_pyiqa.support.files import written_whole
+from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.metrics.scoring import ImageScores
@@ -35,7 +37,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="of prompts (default prompt)")
     parser.add_argument("-m", "--metric", default="maagiqa-lite", metavar="NAME", help="default maagiqa-lite")
     parser.add_argument("--copy-to", metavar="DIR", help="copy what is kept there, named by prompt, rank and image")
-    add_files(parser, "the ranking", "csv", "json")
+    add_outputs(parser, "the ranking", "csv", "json")
     add_scoring_arguments(parser)
 
 
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         _copy(Path(arguments.copy_to), ranking)
     failed = [result for result in results if result.errors]
     for result in failed:
-        print(f"  not ranked: {result.path}: {result.error}", file=sys.stderr)
+        print(f"  not ranked: {printable(result.path)}: {printable(result.error)}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.cli.verbs import add_engine, add_files, add_inputs, add_scoring_arguments, add_verb, show
+from maagiqa_pyiqa.cli.outputs import add_outputs
+from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_scoring_arguments, add_verb, show
+from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.metrics.scoring import ImageScores
@@ -28,8 +30,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "-m", "--metric", action="append", metavar="NAME", help="metric; repeatable (default: maagiqa-lite)"
     )
-    add_files(parser, "scores and failures", "csv", "json")
-    parser.add_argument("--parquet", metavar="FILE", help="write scores and failures as Parquet, to a file or URL")
+    add_outputs(parser, "scores and failures", "csv", "json", "parquet")
     add_scoring_arguments(parser)
     add_engine(parser, "copies of the metrics")
 
@@ -48,15 +49,13 @@ def run(arguments: argparse.Namespace) -> int:
     paths = find_files(arguments.inputs)
     unavailable, stream = (_start_local if arguments.engine == "local" else _start_ray)(arguments, paths, names)
     for name, reason in unavailable.items():
-        print(f"metric {name} cannot run here: {reason}", file=sys.stderr)
+        print(f"metric {name} cannot run here: {printable(reason)}", file=sys.stderr)
     metrics = [name for name in names if name not in unavailable]
     if not metrics:
         return 1
     results = sort_best_first(list(tqdm(stream, total=len(paths), unit="image", disable=None)), metrics[0])
     table = ScoreTable(results, metrics, unavailable)
-    show(arguments, table)
-    if arguments.parquet:
-        table.write_parquet(arguments.parquet)
+    show(arguments, table, parquet=table.as_parquet)
     failed = [result for result in results if result.errors]
     _report_failures(failed)
     return 1 if failed or unavailable else 0
@@ -91,4 +90,4 @@ def _report_failures(failed: Sequence[ImageScores]) -> None:
     if failed:
         print(f"\n{len(failed)} not scored:", file=sys.stderr)
     for result in failed:
-        print(f"  {result.path}: {result.error}", file=sys.stderr)
+        print(f"  {printable(result.path)}: {printable(result.error)}", file=sys.stderr)

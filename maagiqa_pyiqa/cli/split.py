@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
 from maagiqa_pyiqa.cli.verbs import add_verb
-from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.support.csv_files import frame_as_csv
 
 EXAMPLES = """\
   maagiqa split data.csv --split official --csv official.csv
@@ -20,8 +21,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--split", default="official", help="official (default) or prompt-disjoint")
     parser.add_argument("--seed", type=int, default=0, help="of prompt-disjoint (default 0)")
     parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="default: prompt")
-    parser.add_argument("--csv", metavar="FILE", help="write the table with a column 'part' added")
-    parser.add_argument("--json", metavar="FILE", help="write the row indices of each part, in the split's order")
+    add_outputs(parser, "the parts (CSV: a column 'part' added to the table; JSON: row indices)", "csv", "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,12 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     split = make_split(arguments.split, prompts, len(table), arguments.seed)
     for part, rows in split.items():
         print(f"{part:>5}: {len(rows):>6} images{_shared_prompts(prompts, split, part)}")
-    if arguments.csv:
-        part_of = {row: part for part, rows in split.items() for row in rows}
-        table["part"] = [part_of[row] for row in range(len(table))]
-        write_whole(arguments.csv, table.to_csv(index=False))
-    if arguments.json:
-        write_whole(arguments.json, json.dumps(split) + "\n")
+    part_of = {row: part for part, rows in split.items() for row in rows}
+    with_part = table.assign(part=[part_of[row] for row in range(len(table))])
+    write_outputs(arguments, csv=lambda: frame_as_csv(with_part), json=lambda: json.dumps(split) + "\n")
     return 0
 
 

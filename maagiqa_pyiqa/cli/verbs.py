@@ -1,4 +1,4 @@
-"""What verbs share: a parser with examples, the arguments that mean the same in each, the files they write."""
+"""What verbs share: a parser with examples, the arguments that mean the same in each, the table they show."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.cli.outputs import write_outputs
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -79,19 +79,12 @@ def add_engine(parser: argparse.ArgumentParser, copies: str) -> None:
     parser.add_argument("--actors", type=positive, default=1, metavar="N", help=f"most {copies} at once, with ray")
 
 
-def add_files(parser: argparse.ArgumentParser, content: str, *formats: str) -> None:
-    """Add a file to write ``content`` to for each of ``formats``, such as ``csv`` and ``json``."""
-    for name in formats:
-        parser.add_argument(f"--{name}", metavar="FILE", help=f"write {content} as {name.upper()}")
-
-
-def show(arguments: argparse.Namespace, table: Table) -> None:
-    """Print a table and write it to the files of ``--csv`` and ``--json``."""
-    print(table.as_text())
-    if arguments.csv:
-        write_whole(arguments.csv, table.as_csv())
-    if arguments.json:
-        write_whole(arguments.json, table.as_json())
+def show(arguments: argparse.Namespace, table: Table, **others: Callable[[], bytes]) -> None:
+    """Write a table to where ``--csv``, ``--json`` and ``others`` say, and print it, also if that failed."""
+    try:
+        write_outputs(arguments, csv=table.as_csv, json=table.as_json, **others)
+    finally:
+        print(table.as_text())
 
 
 def positive(text: str) -> int:

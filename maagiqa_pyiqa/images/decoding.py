@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +47,17 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
     except UnreadableImageError:
         raise
     except FileNotFoundError as error:
-        raise UnreadableImageError(f"no such file: '{error.filename}'") from error
+        raise UnreadableImageError(_absence(error.filename)) from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"not an image of a format that is read here ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"too many pixels, refused as a decompression bomb ({error})") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError) as error:
         raise UnreadableImageError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _absence(name: str) -> str:
+    return f"a link to '{os.readlink(name)}', which is not there" if os.path.islink(name) else f"no such file: '{name}'"
 
 
 @functools.cache

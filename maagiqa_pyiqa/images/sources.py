@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from maagiqa_pyiqa.support.options import nearest
+from maagiqa_pyiqa.support.text import from_encodable, from_spreadsheet
 
 # what a folder is searched for; a file named by the user is read whatever its name
 EXTENSIONS = (
@@ -97,25 +99,36 @@ def _sources_of(item: str, column: str | None, root: str | Path | None) -> list[
 
 def _local_files(path: Path) -> list[Path]:
     """A file whatever its name, or the images of a folder, sorted."""
-    if not path.exists():
+    if not os.path.lexists(path):
         raise FileNotFoundError(f"'{path}' does not exist.")
     if not path.is_dir():
         return [path]
-    images = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS and file.is_file())
+    files = [Path(folder, name) for folder, _, names in os.walk(path, onerror=_refuse_folder) for name in names]
+    images = sorted(file for file in files if file.suffix.lower() in EXTENSIONS and _is_image_file(file))
     if not images:
         raise FileNotFoundError(f"folder '{path}' holds no image ({', '.join(EXTENSIONS)}).")
     return images
 
 
-def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
-    import pandas
+def _refuse_folder(error: OSError) -> None:
+    reason = f"folder '{error.filename}' cannot be searched: {error.strerror}; change its permissions or name others."
+    raise type(error)(error.errno, reason) from error
 
-    table = pandas.read_csv(path, dtype=str, keep_default_na=False)  # names such as 001 and NA
+
+def _is_image_file(path: Path) -> bool:
+    """Whether it is a file, or a link to what is gone, which then fails by name."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
+    from maagiqa_pyiqa.support.csv_files import read_csv
+
+    table = read_csv(path, as_text=True)  # names such as 001 and NA
     wanted = [column] if column else [name for name in CSV_COLUMNS if name in table.columns][:1]
     if not wanted or wanted[0] not in table.columns:
         hint = nearest(column, table.columns) if column else ""
         raise ValueError(f"'{path}' has no column {column or ' or '.join(CSV_COLUMNS)}.{hint} Name one with --column.")
-    paths = [name if is_url(name) else str(root / name) for name in map(str, table[wanted[0]])]
+    paths = [name if is_url(name) else str(_existing(root, name)) for name in map(str, table[wanted[0]])]
     absent = [path for path in paths if not is_url(path) and not Path(path).is_file()]
     if absent:
         raise FileNotFoundError(
@@ -123,6 +136,12 @@ def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
             "Name the folder they are in with --root."
         )
     return [ImageSource(path, path) for path in paths]
+
+
+def _existing(root: Path, name: str) -> Path:
+    """The file of a row: as it is written, or as it was called before it was made harmless in a CSV of ours."""
+    path, before = root / name, root / from_encodable(from_spreadsheet(name))
+    return before if not os.path.lexists(path) and os.path.lexists(before) else path
 
 
 def _sources_at(url: str) -> list[ImageSource]:

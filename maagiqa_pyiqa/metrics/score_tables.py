@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from maagiqa_pyiqa.images.sources import is_url
 from maagiqa_pyiqa.metrics.scoring import ImageScores
-from maagiqa_pyiqa.support.files import written_whole
+from maagiqa_pyiqa.support.csv_files import as_csv
+from maagiqa_pyiqa.support.text import encodable, printable
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,10 @@ class ScoreTable:
     def as_csv(self) -> str:
         """Columns ``image``, one per metric, ``error``; every image has a row."""
         rows = (
-            [image.path, *(image.scores.get(metric, "") for metric in self.metrics), image.error]
+            [str(image.path), *(image.scores.get(metric, "") for metric in self.metrics), image.error]
             for image in self.images
         )
-        return _csv(["image", *self.metrics, "error"], rows)
+        return as_csv(["image", *self.metrics, "error"], rows)
 
     def as_json(self) -> str:
         """An object with ``images`` (path, scores, error) and ``unavailable_metrics``."""
@@ -46,25 +45,20 @@ class ScoreTable:
         ]
         return _json({"images": images, "unavailable_metrics": dict(self.unavailable)})
 
-    def write_parquet(self, path: str) -> None:
-        """Write columns ``image``, one per metric, ``error``, null where there is none, to a file or an fsspec URL."""
+    def as_parquet(self) -> bytes:
+        """Columns ``image``, one per metric, ``error``, null where there is none."""
         import pyarrow
         from pyarrow import parquet
 
         scores = {m: [image.scores.get(m) for image in self.images] for m in self.metrics}
         columns = {
-            "image": pyarrow.array([str(image.path) for image in self.images], pyarrow.string()),
+            "image": pyarrow.array([encodable(str(image.path)) for image in self.images], pyarrow.string()),
             **{metric: pyarrow.array(values, pyarrow.float64()) for metric, values in scores.items()},
-            "error": pyarrow.array([image.error or None for image in self.images], pyarrow.string()),
+            "error": pyarrow.array([encodable(image.error) or None for image in self.images], pyarrow.string()),
         }
-        if is_url(path):
-            import fsspec
-
-            with fsspec.open(path, "wb") as file:
-                parquet.write_table(pyarrow.table(columns), file)
-        else:
-            with written_whole(path) as aside:
-                parquet.write_table(pyarrow.table(columns), aside)
+        content = io.BytesIO()
+        parquet.write_table(pyarrow.table(columns), content)
+        return content.getvalue()
 
 
 class RankedImage(NamedTuple):
@@ -97,13 +91,13 @@ class RankingTable:
         """Rank, score and image, each group under its prompt."""
         lines: list[str] = []
         for row in self.rows:
-            lines += [row.prompt] if row.prompt and row.rank == 1 else []
-            lines.append(f"{row.rank:>4}  {row.score:>8.4f}  {row.image}")
+            lines += [printable(row.prompt)] if row.prompt and row.rank == 1 else []
+            lines.append(f"{row.rank:>4}  {row.score:>8.4f}  {printable(row.image)}")
         return "\n".join(lines)
 
     def as_csv(self) -> str:
         """Columns ``prompt``, ``rank``, ``score``, ``image``."""
-        return _csv(RankedImage._fields, self.rows)
+        return as_csv(RankedImage._fields, self.rows)
 
     def as_json(self) -> str:
         """A list of objects with the same fields."""
@@ -112,15 +106,7 @@ class RankingTable:
 
 def _line(rank: object, cells: Sequence[str], widths: Sequence[int], image: object) -> str:
     columns = "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-    return f"{rank:>4}  {columns}  {image}"
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+    return f"{rank:>4}  {columns}  {printable(image)}"
 
 
 def _json(content: Any) -> str:

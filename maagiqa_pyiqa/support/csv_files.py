@@ -6,10 +6,13 @@ import codecs
 import collections
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas
+
+from maagiqa_pyiqa.support.text import spreadsheet_safe
 
 DELIMITERS = (",", ";", "\t", "|")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -49,6 +52,31 @@ def read_csv(path: str | Path, *, as_text: bool = False) -> pandas.DataFrame:
             f"CSV '{path}' cannot be read: {reason}. A cell that holds the delimiter '{delimiter}' or a line break "
             'needs quotes (").'
         ) from error
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as text, its words without effect in a spreadsheet; see ``text.spreadsheet_safe``."""
+    text = io.StringIO()
+    write, write_quoted = (
+        csv.writer(text, lineterminator="\n", quoting=quoting).writerow
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    for row in (header, *rows):
+        cells = [spreadsheet_safe(cell) if isinstance(cell, str) else cell for cell in row]
+        # a carriage return ends a row for who reads it, and is left bare where it is not the writer's own line end
+        (write_quoted if any("\r" in str(cell) for cell in cells) else write)(cells)
+    return text.getvalue()
+
+
+def frame_as_csv(frame: pandas.DataFrame) -> str:
+    """A table of pandas as text, without its index and with its words as ``as_csv`` has them."""
+    columns = {
+        spreadsheet_safe(str(name)): column
+        if pandas.api.types.is_numeric_dtype(column)
+        else column.map(lambda cell: spreadsheet_safe(cell) if isinstance(cell, str) else cell)
+        for name, column in frame.items()
+    }
+    return pandas.DataFrame(columns).to_csv(index=False, lineterminator="\n")
 
 
 def _decode(path: Path) -> str:

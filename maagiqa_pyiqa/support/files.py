@@ -95,7 +95,19 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
-        raise OSError(error.errno, f"'{path}' could not be written: {error.strerror}. {_keep(path, data)}") from error
+        reason = f"'{path}' could not be written: {error.strerror}. {keep_elsewhere(path, data)}"
+        raise OSError(error.errno, reason) from error
+
+
+def keep_elsewhere(path: str | Path, data: bytes) -> str:
+    """Write what had no place elsewhere into the folder for temporary files; say where, or that this failed too."""
+    try:
+        descriptor, kept = tempfile.mkstemp(suffix=f"-{Path(path).name}")
+        with open(descriptor, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        return f"It could not be kept in '{tempfile.gettempdir()}' either: {error.strerror}."
+    return f"What was to be written is in '{kept}'."
 
 
 def _mode_of(path: Path) -> int:
@@ -105,17 +117,6 @@ def _mode_of(path: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
-
-
-def _keep(path: str | Path, data: bytes) -> str:
-    """Write what had no place elsewhere into the folder for temporary files; say where, or that this failed too."""
-    try:
-        descriptor, kept = tempfile.mkstemp(suffix=f"-{Path(path).name}")
-        with open(descriptor, "wb") as file:
-            file.write(data)
-    except OSError as error:
-        return f"It could not be kept in '{tempfile.gettempdir()}' either: {error.strerror}."
-    return f"What was to be written is in '{kept}'."
 
 
 def _through_links(path: str | Path) -> Path:

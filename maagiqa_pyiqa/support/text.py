@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -29,3 +31,13 @@ def spreadsheet_safe(cell: str) -> str:
 def from_spreadsheet(cell: str) -> str:
     """Undo ``spreadsheet_safe``."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+
+
+def encodable(text: str) -> str:
+    r"""Text that any Unicode format takes: what is not, as in a file's name of another encoding, becomes ``\udcXX``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def from_encodable(text: str) -> str:
+    """Undo ``encodable``."""
+    return re.sub(r"\\udc([89a-f][0-9a-f])", lambda found: chr(0xDC00 + int(found[1], 16)), text)

@@ -1,13 +1,17 @@
 """Finding inputs: files, folders, globs, CSVs and tars, each image once and in order."""
 
 import itertools
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.images.sources import find_files, find_sources, take_shard
+from maagiqa_pyiqa.support.csv_files import as_csv
+from maagiqa_pyiqa.support.files import write_whole
 from tests.helpers.fake_extractor import write_pictures
 from tests.helpers.input_files import make_tar, write_table
 
@@ -124,3 +128,42 @@ def test_what_is_no_file_of_its_own_is_refused_where_files_are_needed(images, tm
     with pytest.raises(ValueError, match=r"'.*0\.tar/shard/.*' is not a file on this machine; copy or unpack it first"):
         find_files([path])
     assert find_files([f"{tmp_path}/images/*.png"]) == images
+
+
+# ------------------------------------------------------------------------------------ folders and lists as they come
+
+
+def test_a_link_to_nothing_is_named_when_it_is_read(images, tmp_path):
+    link = tmp_path / "images" / "gone.png"
+    link.symlink_to(tmp_path / "moved.png")
+    assert str(link) in names(find_sources([tmp_path / "images"]))
+    assert names(find_sources([link])) == [str(link)]
+    with pytest.raises(UnreadableImageError, match=r"a link to '.*moved\.png', which is not there"):
+        decode(link)
+
+
+def test_a_folder_without_permission_is_named(images, tmp_path, monkeypatch):
+    closed, scandir = tmp_path / "images" / "closed", os.scandir
+    closed.mkdir()
+
+    def refuse(path):
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match=r"folder '.*closed' cannot be searched: Permission denied; change"):
+        find_sources([tmp_path / "images"])
+
+
+@pytest.mark.parametrize("name", ["=1.png", "-x.png", b"caf\xe9.png", "'+a.png", r"a\udce9.png"])
+def test_names_from_our_own_csv_are_found_again(images, tmp_path, name):
+    path = images[0].rename(tmp_path / "images" / os.fsdecode(name))
+    write_whole(tmp_path / "images" / "list.csv", as_csv(["name"], [[path.name]]))
+    assert names(find_sources([tmp_path / "images" / "list.csv"])) == [str(path)]
+
+
+def test_lists_are_read_in_the_dialects_that_people_have(images, tmp_path):
+    rows = "mos;name\r\n1,5;" + images[2].name + "\r\n"
+    (tmp_path / "images" / "list.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
+    assert names(find_sources([tmp_path / "images" / "list.csv"])) == [str(images[2])]

@@ -3,9 +3,9 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
-import fsspec
 import pytest
 from pyarrow import parquet
 
@@ -49,12 +49,8 @@ def test_json_has_the_same_and_what_cannot_run(table):
     assert content["images"][0]["error"] is None
 
 
-@pytest.mark.parametrize("place", ["file", "url"])
-def test_parquet_has_null_where_there_is_nothing(table, tmp_path, place):
-    path = str(tmp_path / "sub" / "scores.parquet") if place == "file" else "memory://scores.parquet"
-    table.write_parquet(path)
-    with fsspec.open(path, "rb") as file:
-        columns = parquet.read_table(file).to_pydict()
+def test_parquet_has_null_where_there_is_nothing(table):
+    columns = parquet.read_table(io.BytesIO(table.as_parquet())).to_pydict()
     assert columns == {
         "image": ["b, c.png", "a.png", "no.png"],
         "piqe": [0.1 + 0.2, 2.0, None],
@@ -81,3 +77,40 @@ def test_a_ranking_has_its_groups_under_their_prompts():
 def test_a_ranking_without_prompts_has_no_headings():
     table = RankingTable.from_ranking({"": [IMAGES[0]]}, "piqe")
     assert table.as_text() == "   1    0.3000  b, c.png"
+
+
+# ------------------------------------------------------------------------------------- names as somebody made them up
+
+FORGED = "x.png\n   1    9.9999  forged.png"
+UNDECODABLE = os.fsdecode(b"caf\xe9.png")
+FORMULA = '=cmd|"calc"!A0.png'
+
+
+@pytest.fixture
+def hostile():
+    images = [ImageScores(Path(name), {"piqe": 1.0}) for name in (FORGED, UNDECODABLE, FORMULA, "a\rb.png")]
+    images.append(ImageScores(Path("no.png"), {}, {"": "+1 reason"}))
+    return ScoreTable(images, ["piqe"])
+
+
+def test_no_name_forges_a_row_of_the_text(hostile):
+    lines = hostile.as_text().splitlines()
+    assert len(lines) == 5
+    assert lines[1].endswith(r"x.png\n   1    9.9999  forged.png")
+    assert lines[2].endswith(r"caf\udce9.png")
+    prompts = {FORGED: hostile.images[:1]}
+    assert len(RankingTable.from_ranking(prompts, "piqe").as_text().splitlines()) == 2
+
+
+def test_no_cell_of_a_csv_is_a_formula_or_a_row_of_its_own(hostile):
+    rows = list(csv.reader(io.StringIO(hostile.as_csv(), newline="")))
+    assert [row[0] for row in rows] == ["image", FORGED, UNDECODABLE, f"'{FORMULA}", "a\rb.png", "no.png"]
+    assert rows[-1][2] == "'+1 reason"
+    ranked = RankingTable.from_ranking({"=1+1": hostile.images[:1]}, "piqe").as_csv()
+    assert ranked.splitlines()[1].startswith("'=1+1,")
+
+
+def test_names_that_are_not_unicode_survive_json_and_parquet(hostile):
+    assert json.loads(hostile.as_json())["images"][1]["image"] == UNDECODABLE
+    columns = parquet.read_table(io.BytesIO(hostile.as_parquet())).to_pydict()
+    assert columns["image"][1] == r"caf\udce9.png"

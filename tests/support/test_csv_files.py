@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maagiqa_pyiqa.support.csv_files import read_csv
+from maagiqa_pyiqa.support.csv_files import as_csv, frame_as_csv, read_csv
 
 PLAIN = 'name,mos,prompt\na.png,3.5,"a cat, sitting"\nb.png,1.25,"says ""hi"""\n'
 EXPECTED = pandas.DataFrame({"name": ["a.png", "b.png"], "mos": [3.5, 1.25], "prompt": ["a cat, sitting", 'says "hi"']})
@@ -81,3 +81,17 @@ def test_whatever_the_bytes_there_is_a_table_or_one_clear_error(tmp_path_factory
     except ValueError as error:
         message = str(error)
     assert str(path) in message
+
+
+def test_a_written_table_reads_back_with_its_words_made_harmless(tmp_path):
+    rows = [["=1+1", -2.5], ["a\rb", 3.0], ["two\nlines; 'quoted'", None]]
+    (tmp_path / "a.csv").write_text(as_csv(["@name", "mos"], rows), encoding="utf-8", newline="")
+    table = read_csv(tmp_path / "a.csv")
+    assert list(table.columns) == ["'@name", "mos"]
+    assert list(table["'@name"]) == ["'=1+1", "a\rb", "two\nlines; 'quoted'"]
+    assert list(table["mos"])[:2] == [-2.5, 3.0]
+
+
+def test_a_table_of_pandas_keeps_its_numbers_and_loses_its_formulas():
+    frame = pandas.DataFrame({"name": ["-a.png", "b.png"], "mos": [-1.5, 2.0], "part": ["test", None]})
+    assert frame_as_csv(frame) == "name,mos,part\n'-a.png,-1.5,test\nb.png,2.0,\n"

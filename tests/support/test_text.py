@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maagiqa_pyiqa.support.text import from_spreadsheet, printable, spreadsheet_safe
+from maagiqa_pyiqa.support.text import encodable, from_encodable, from_spreadsheet, printable, spreadsheet_safe
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,11 @@ def test_a_csv_with_such_a_cell_reads_back():
     text = io.StringIO()
     csv.writer(text).writerow([spreadsheet_safe('=HYPERLINK("http://x")')])
     assert from_spreadsheet(next(csv.reader(io.StringIO(text.getvalue())))[0]) == '=HYPERLINK("http://x")'
+
+
+@given(st.binary(max_size=20))
+def test_every_file_name_can_be_encoded_and_comes_back(name):
+    text = os.fsdecode(name)
+    encodable(text).encode("utf-8")
+    if "\\udc" not in text:
+        assert from_encodable(encodable(text)) == text
