@@ -47,14 +47,14 @@ class Resampling:
 
 
 def build_results(
-    data: BenchmarkData, scored: Sequence[EntrantScores], pixel_keys: Sequence[bytes], *, seed: int, resamples: int
+    data: BenchmarkData, scored: Sequence[EntrantScores], pixel_keys: Mapping[str, bytes], *, seed: int, resamples: int
 ) -> Results:
     """Compare the participants and gather everything.
 
     Args:
         data: images and MOS.
         scored: what came of each participant.
-        pixel_keys: sorted keys of the images.
+        pixel_keys: keys of the images that can be read, by name.
         seed: of the resamples.
         resamples: of the bootstrap.
     """
@@ -66,17 +66,17 @@ def build_results(
         environment=describe_environment(),
         dataset=_dataset(data, pixel_keys),
         participants=tuple(_participant(one) for one in scored),
-        splits={split: _split(data, split, scored, resampling) for split in data.splits},
+        splits={split: _split(data, split, scored, pixel_keys, resampling) for split in data.splits},
         images=tuple(_image(image, scored) for image in data.images),
     )
 
 
-def _dataset(data: BenchmarkData, pixel_keys: Sequence[bytes]) -> Dataset:
+def _dataset(data: BenchmarkData, pixel_keys: Mapping[str, bytes]) -> Dataset:
     return Dataset(
         name=data.title,
         csv=data.csv.name,
         csv_sha256=hashlib.sha256(data.csv.read_bytes()).hexdigest(),
-        images_sha256=hashlib.sha256(b"".join(pixel_keys)).hexdigest(),
+        images_sha256=hashlib.sha256(b"".join(sorted(set(pixel_keys.values())))).hexdigest(),
         images=len(data.images),
         mos_range=data.mos_range,
         group_columns=data.group_columns,
@@ -118,7 +118,13 @@ def _image(image: RatedImage, scored: Sequence[EntrantScores]) -> ScoredImage:
 # -------------------------------------------------------------------------------------------------------------- splits
 
 
-def _split(data: BenchmarkData, split: str, scored: Sequence[EntrantScores], resampling: Resampling) -> Split:
+def _split(
+    data: BenchmarkData,
+    split: str,
+    scored: Sequence[EntrantScores],
+    pixel_keys: Mapping[str, bytes],
+    resampling: Resampling,
+) -> Split:
     images = [data.images[position] for position in data.positions(split)]
     mos = np.array([image.mos for image in images])
     weights = resampling.draw(len(images))
@@ -129,7 +135,11 @@ def _split(data: BenchmarkData, split: str, scored: Sequence[EntrantScores], res
         if np.isfinite(oriented[name]).sum() >= FEWEST:
             row, judged[name] = _row(name, oriented[name], mos, weights)
             published = find_published(load_published(), data.title, split, one.entrant)
-            rows.append(dataclasses.replace(row, published=published, seen_in_training=_count_seen(one, data, images)))
+            rows.append(
+                dataclasses.replace(
+                    row, published=published, seen_in_training=_count_seen(one, data, images, pixel_keys)
+                )
+            )
     rows.sort(key=_place)
     groups = {column: _groups(images, column, oriented, judged, resampling) for column in data.group_columns}
     compared = _compare_with_best(rows, oriented, mos, weights)
@@ -142,13 +152,15 @@ def _place(row: Row) -> tuple[bool, float]:
     return row.seen_in_training > 0, -srcc.value if srcc else math.inf
 
 
-def _count_seen(scores: EntrantScores, data: BenchmarkData, images: Sequence[RatedImage]) -> int:
-    """How many of the images a participant is known to have been trained on."""
+def _count_seen(
+    scores: EntrantScores, data: BenchmarkData, images: Sequence[RatedImage], pixel_keys: Mapping[str, bytes]
+) -> int:
+    """How many of the images a participant is known to have been trained on, by content or by name."""
     known = scores.entrant.trained_on
-    if known is None or known.dataset != data.dataset:
+    if known is None:
         return 0
-    seen = data.training_names(known.split, known.split_seed)
-    return sum(image.name in seen for image in images)
+    names = data.training_names(known.split, known.split_seed) if known.dataset == data.dataset else frozenset()
+    return sum(image.name in names or known.holds(pixel_keys.get(image.name, b"")) for image in images)
 
 
 def _row(name: str, oriented: np.ndarray, mos: np.ndarray, weights: np.ndarray) -> tuple[Row, Judged]:

@@ -69,14 +69,14 @@ class EntrantScores:
 
 def score_entrants(
     entrants: Sequence[Entrant], images: Sequence[RatedImage], store: ScoreStore, options: ScoringOptions
-) -> tuple[list[EntrantScores], list[bytes]]:
+) -> tuple[list[EntrantScores], dict[str, bytes]]:
     """Score every image by every entrant, as far as the store does not have it.
 
     Hosts are looked at once; of those that do not answer nothing is asked, so a metric whose weights are out of reach
     is found out at once.
 
     Returns:
-        What came of each entrant, in order, and the sorted keys of the images that can be read.
+        What came of each entrant, in order, and the keys of the images that can be read, by name.
 
     Raises:
         FileNotFoundError, ValueError: scores from a CSV that are not whole.
@@ -98,7 +98,7 @@ def score_entrants(
             else _score_entrant(entrant, keys, paths, store, options)
             for entrant in entrants
         ]
-    return scored, sorted(paths)
+    return scored, {name: key for name, key in keys.items() if isinstance(key, bytes)}
 
 
 def _score_entrant(

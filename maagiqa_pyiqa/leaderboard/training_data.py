@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from maagiqa_pyiqa.data import public_datasets
+from maagiqa_pyiqa.data.known_images import is_known, training_keys
 from maagiqa_pyiqa.data.splits import SPLITS
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.support.options import require_choice
@@ -30,6 +31,10 @@ class TrainingData:
     def __post_init__(self) -> None:
         require_choice("trained_on", "dataset", self.dataset, public_datasets.PUBLIC_DATASETS)
         require_choice("trained_on", "split", self.split, SPLITS)
+
+    def holds(self, pixel_key: bytes) -> bool:
+        """Whether an image was trained on, known by its pixels; under whatever name, in whatever dataset."""
+        return is_known(pixel_key, training_keys(self.dataset, self.split, self.split_seed))
 
 
 OF_PUBLISHED_WEIGHTS = MappingProxyType(

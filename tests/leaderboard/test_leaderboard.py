@@ -20,6 +20,7 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
 from maagiqa_pyiqa.agreement.statistics import STATISTICS, Statistic, evaluate
 from maagiqa_pyiqa.cli.main import main
+from maagiqa_pyiqa.data.splits import official_split
 from maagiqa_pyiqa.leaderboard import compare, entrants, run_metrics
 from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.entrants import parse_entrant, parse_entrants
@@ -486,7 +487,7 @@ def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
     def seen(word):
         one = run_metrics.EntrantScores(entrant=parse_entrant(word), status="ok")
         images = {split: [data.images[position] for position in data.positions(split)] for split in data.splits}
-        counts = {split: compare._count_seen(one, data, members) for split, members in images.items()}
+        counts = {split: compare._count_seen(one, data, members, {}) for split, members in images.items()}
         return [name for name, count in counts.items() if count > 300], sum(counts.values()) > 0
 
     assert seen("maagiqa") == (["prompt-disjoint"], True)
@@ -498,6 +499,26 @@ def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
     assert seen(f"maagiqa={own}/models/net_best.pth") == ([], False)
     said = {"dataset": "agiqa-3k", "split": "prompt-disjoint"}
     assert seen({"name": "x", "metric": "maagiqa", "trained_on": said}) == (["official"], True)
+
+
+def test_training_images_are_recognised_by_content_in_another_table_under_other_names(agiqa3k, options, tmp_path):
+    table = pandas.read_csv(agiqa3k / "data.csv")
+    split = official_split(len(table))
+    folder = tmp_path / "renamed"
+    folder.mkdir()
+    rows = []
+    for part, count in (("train", 6), ("test", 4)):
+        for row in split[part][:count]:
+            name = f"{len(rows)}.png"
+            Image.open(agiqa3k / "images" / table["name"][row]).save(folder / name)  # losslessly encoded anew
+            rows.append({"name": name, "mos": table["mos_quality"][row]})
+    pandas.DataFrame(rows).to_csv(tmp_path / "own.csv", index=False)
+    given = {"csv": str(tmp_path / "own.csv"), "root": str(folder), "group_columns": [], "mos_range": [0, 5]}
+    said = {"name": "said", "metric": "brightness", "trained_on": {"dataset": "agiqa-3k"}}
+    results = run_benchmark(options(**given, metrics=[said, "maagiqa-lite", "darkness"]))
+    seen = {row.name: row.seen_in_training for row in results.splits["all"].rows}
+    assert seen == {"said": 6, "maagiqa-lite": 6, "darkness": 0}
+    assert rows_of(results)["darkness"].is_best
 
 
 def test_what_is_said_of_training_data_is_checked():
