@@ -13,7 +13,7 @@ import numpy as np
 
 from maagiqa_pyiqa.agreement.bootstrap import draw_resamples, estimate, p_against_best
 from maagiqa_pyiqa.agreement.statistics import Judged, judge
-from maagiqa_pyiqa.leaderboard.datasets import FEWEST, BenchmarkData, RatedImage
+from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, BenchmarkData, RatedImage
 from maagiqa_pyiqa.leaderboard.published import find_published, load_published
 from maagiqa_pyiqa.leaderboard.results import (
     Cell,
@@ -132,7 +132,7 @@ def _split(
     rows, judged = [], {}
     for one in scored:
         name = one.entrant.name
-        if np.isfinite(oriented[name]).sum() >= FEWEST:
+        if np.isfinite(oriented[name]).sum() >= MIN_IMAGES:
             row, judged[name] = _row(name, oriented[name], mos, weights)
             published = find_published(load_published(), data.title, split, one.entrant)
             rows.append(
@@ -215,6 +215,6 @@ def _label(cell: Cell) -> str:
 
 
 def _group_figures(members: Judged, resampling: Resampling) -> Figures:
-    if len(members.mos) < FEWEST:
+    if len(members.mos) < MIN_IMAGES:
         return dict.fromkeys(GROUP_STATISTICS)
     return estimate(members, resampling.draw(len(members.mos)), GROUP_STATISTICS)

@@ -18,7 +18,7 @@ from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
 from maagiqa_pyiqa.support.options import nearest, require_choice
 
-FEWEST = 5  # images for a correlation to mean anything
+MIN_IMAGES = 5  # images for a correlation to mean anything
 OWN = "csv"  # in place of a public dataset's key: anybody's table
 
 
@@ -125,10 +125,10 @@ def load_data(choice: DatasetChoice) -> BenchmarkData:
         split: set(make_split(split, prompts, len(table), choice.split_seed)[choice.part]) for split in source.splits
     }
     for split, rows in parts.items():
-        if len(rows) < FEWEST:
+        if len(rows) < MIN_IMAGES:
             raise ValueError(
                 f"part '{choice.part}' of split '{split}' has {len(rows)} images: a correlation over fewer than "
-                f"{FEWEST} means nothing."
+                f"{MIN_IMAGES} means nothing."
             )
     return BenchmarkData(
         dataset=choice.dataset,

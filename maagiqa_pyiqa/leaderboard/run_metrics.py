@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from maagiqa_pyiqa.leaderboard.datasets import FEWEST, RatedImage
+from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, RatedImage
 from maagiqa_pyiqa.leaderboard.entrants import Entrant
 from maagiqa_pyiqa.leaderboard.given_scores import read_scores
 from maagiqa_pyiqa.leaderboard.score_store import KeptScore, ScoreStore
@@ -221,7 +221,7 @@ def _judge(scored: int, reasons: Iterable[str]) -> tuple[Literal["ok", "partial"
         return "ok", None
     failed = counts.total()
     reason = f"{failed} of {scored + failed} images have no score, mostly: {counts.most_common(1)[0][0]}"
-    return ("partial" if scored >= FEWEST else "failed"), reason
+    return ("partial" if scored >= MIN_IMAGES else "failed"), reason
 
 
 def _describe(device: torch.device) -> str:

@@ -8,6 +8,9 @@ import yaml
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
 from benchmarks.ablation import ROWS
+from maagiqa_pyiqa.leaderboard.entrants import parse_entrant
+from maagiqa_pyiqa.leaderboard.published import find_published, load_published
+from maagiqa_pyiqa.leaderboard.results import Published
 from tests.helpers.places import ROOT
 
 PUBLISHED = ROOT / "maagiqa_pyiqa" / "leaderboard" / "published.yml"
@@ -100,3 +103,19 @@ def digits(figure):
 
 def contains(line, wanted):
     return any(line[i : i + len(wanted)] == wanted for i in range(len(line)))
+
+
+def test_published_figures_stand_beside_ours(tmp_path):
+    path = tmp_path / "published.yml"
+    row = {"name": "PIQE", "metric": "piqe", "trained_on": None, "srcc": 0.5, "plcc": 0.6}
+    table = {"table": "1", "dataset": "agiqa-3k", "split": "official", "source": "S", "rows": [row]}
+    path.write_text(yaml.safe_dump([table]))
+    tables, piqe = load_published(path), parse_entrant("piqe")
+    assert find_published(tables, "AGIQA-3k", "official", piqe) == Published("S", {"srcc": 0.5, "plcc": 0.6})
+    assert find_published(tables, "AGIQA-3k", "prompt-disjoint", piqe) is None
+    assert find_published(tables, "AGIQA-3k", "official", parse_entrant("entropy")) is None
+
+
+def test_published_tables_of_the_paper_are_found():
+    found = find_published(load_published(), "AGIQA-3k", "official", parse_entrant("maagiqa"))
+    assert found.get("srcc") == 0.8939

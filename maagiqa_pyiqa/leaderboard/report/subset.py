@@ -12,7 +12,7 @@ import numpy as np
 
 from maagiqa_pyiqa.agreement.bootstrap import Estimate, draw_resamples, estimate
 from maagiqa_pyiqa.agreement.statistics import Judged
-from maagiqa_pyiqa.leaderboard.datasets import FEWEST
+from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES
 from maagiqa_pyiqa.leaderboard.report.tables import headline_statistics
 from maagiqa_pyiqa.leaderboard.report.view import Predictions
 from maagiqa_pyiqa.leaderboard.results import Results, ScoredImage
@@ -114,7 +114,7 @@ def _as_number(cell: Any) -> float | None:
 def measure(part: Predictions, seed: int, resamples: int) -> dict[str, Estimate | None]:
     """Agreement with MOS on these images, by the fit of the whole split; None for fewer than 5 images."""
     keys = headline_statistics()
-    if len(part) < FEWEST:
+    if len(part) < MIN_IMAGES:
         return dict.fromkeys(keys)
     judged = Judged(part.oriented, part.mos, part.on_mos_scale(part.scores))
     return estimate(judged, draw_resamples(len(part), resamples, seed), keys)

@@ -1,0 +1,49 @@
+"""What weights were trained on, as far as it is known."""
+
+import json
+
+import pytest
+
+from maagiqa_pyiqa.leaderboard import compare, run_metrics
+from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
+from maagiqa_pyiqa.leaderboard.entrants import parse_entrant
+
+
+def experiment(folder, **section):
+    """A checkpoint and test scores as ``maagiqa train`` leaves them."""
+    (folder / "models").mkdir(parents=True)
+    (folder / "resolved_options.json").write_text(json.dumps({"datasets": {"train": section}}))
+    (folder / "models" / "net_best.pth").touch()
+    (folder / "test_scores.csv").write_text("name,mos,score\n")
+    return folder
+
+
+def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
+    plain = experiment(tmp_path / "plain", type="AGIQA3kDataset", split="prompt-disjoint")
+    wrapped = experiment(tmp_path / "wrapped", type="SemanticFeatureDataset", base={"type": "AGIQA3kDataset"})
+    elsewhere = experiment(tmp_path / "elsewhere", type="AIGCQA20kDataset")
+    own = experiment(tmp_path / "own", type="CSVQualityDataset")
+    data = load_data(DatasetChoice(root=str(agiqa3k)))
+
+    def seen(word):
+        one = run_metrics.EntrantScores(entrant=parse_entrant(word), status="ok")
+        images = {split: [data.images[position] for position in data.positions(split)] for split in data.splits}
+        counts = {split: compare._count_seen(one, data, members, {}) for split, members in images.items()}
+        return [name for name, count in counts.items() if count > 300], sum(counts.values()) > 0
+
+    assert seen("maagiqa") == (["prompt-disjoint"], True)
+    assert seen("piqe") == ([], False)
+    assert seen(f"maagiqa={plain}/models/net_best.pth") == (["official"], True)
+    assert seen(f"x=csv:{plain}/test_scores.csv:score") == (["official"], True)
+    assert seen(f"maagiqa={wrapped}/models/net_best.pth") == (["prompt-disjoint"], True)
+    assert seen(f"maagiqa={elsewhere}/models/net_best.pth") == ([], False)
+    assert seen(f"maagiqa={own}/models/net_best.pth") == ([], False)
+    said = {"dataset": "agiqa-3k", "split": "prompt-disjoint"}
+    assert seen({"name": "x", "metric": "maagiqa", "trained_on": said}) == (["official"], True)
+
+
+def test_what_is_said_of_training_data_is_checked():
+    with pytest.raises(ValueError, match=r"trained_on.*unknown option 'splt'.*Did you mean 'split'"):
+        parse_entrant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa-3k", "splt": "official"}})
+    with pytest.raises(ValueError, match=r"trained_on: dataset must be one of.*got 'agiqa3k'.*Did you mean 'agiqa-3k'"):
+        parse_entrant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa3k"}})
