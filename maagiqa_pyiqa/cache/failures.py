@@ -57,7 +57,7 @@ class FailureNotes:
             return [Failure(**json.loads(line)) for line in self._storage.read(name).splitlines()]
         except FileNotFoundError:
             return []
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             message = f"'{name}' of the cache '{self._storage.location}' is damaged ({error}). {REMEDY}"
             raise DamagedCacheError(message) from error
 

@@ -16,6 +16,8 @@ from maagiqa_pyiqa.semantics.protocol import FeatureMaker
 FORMAT = 1
 MANIFEST = "manifest.json"
 DTYPES = ("float16", "float32")
+MAX_FEATURE_DIM = 2**17
+MAX_ROW_BYTES = 2**26
 
 
 class CacheMismatchError(ValueError):
@@ -81,13 +83,23 @@ class Manifest:
         try:
             content = json.loads(text)
             checksum = content.pop("checksum")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            unchanged = checksum == _checksum(content)  # made the same in every format
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise DamagedCacheError(f"{where} is not a whole manifest ({error}). {REMEDY}") from error
-        if checksum != _checksum(content):  # the same in every format
+        if not unchanged:
             raise DamagedCacheError(f"{where} was changed after it was written. {REMEDY}")
-        if content["format"] > FORMAT:
-            raise ValueError(f"{where} has format {content['format']}; this version reads up to {FORMAT}. Update it.")
+        format_ = content.get("format")
+        if type(format_) is int and format_ > FORMAT:
+            raise ValueError(f"{where} has format {format_}; this version reads up to {FORMAT}. Update it.")
+        wrong = _wrong_fields(content)
+        if wrong:
+            raise DamagedCacheError(f"{where} is no manifest of a cache: {wrong}. {REMEDY}")
         return cls(**{**content, "prompts": tuple(content["prompts"])})
+
+    def require_written_as(self, text: str | bytes, where: str) -> None:
+        """Raise DamagedCacheError unless a manifest's text is byte by byte what ``to_json`` writes."""
+        if text not in (self.to_json(), self.to_json().encode()):
+            raise DamagedCacheError(f"{where} was changed after it was written. {REMEDY}")
 
     def require_same(self, other: Manifest, where: str, what: str) -> None:
         """Raise CacheMismatchError unless both are about the same features, showing what differs."""
@@ -109,6 +121,26 @@ class Manifest:
 
 
 REMEDY = "Run 'maagiqa cache verify --repair DIR'."
+
+
+def _wrong_fields(content: Mapping[str, Any]) -> str:
+    """What is wrong with a manifest of this format; empty if nothing is."""
+    names = {field.name for field in dataclasses.fields(Manifest)}
+    if content.keys() != names:
+        return f"it has the keys {sorted(content)[:9]} where {sorted(names)} are expected"
+    prompts, width, dtype = content["prompts"], content["feature_dim"], content["dtype"]
+    if not isinstance(prompts, list) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
+        return "its prompts are no list of names"
+    if type(width) is not int or not 1 <= width <= MAX_FEATURE_DIM:
+        return f"feature_dim is no number from 1 to {MAX_FEATURE_DIM:,}"
+    if dtype not in DTYPES:
+        return f"dtype is {str(dtype)[:40]!r} where {' or '.join(DTYPES)} is expected"
+    if len(prompts) * width * np.dtype(dtype).itemsize > MAX_ROW_BYTES:
+        return f"the features of one image would take more than {MAX_ROW_BYTES:,} bytes"
+    if not isinstance(content["fingerprint"], str) or not isinstance(content["parts"], dict):
+        return "fingerprint is no text, or parts are no mapping"
+    known = type(content["format"]) is int and content["format"] == FORMAT
+    return "" if known else f"format is not {FORMAT}"
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -6,26 +6,32 @@ that a damaged file still gives up what is whole in it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import itertools
 import json
 import math
+import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow
 import torch
 
+from maagiqa_pyiqa.cache.arrow_file import pad, read_batch, schema_at_end, schema_at_start, start_of_batch
+from maagiqa_pyiqa.cache.index import ABSENT, KeyIndex
 from maagiqa_pyiqa.cache.keys import KEY_BYTES
 from maagiqa_pyiqa.cache.manifest import REMEDY, DamagedCacheError, Manifest
 
 PATTERN = "part-*.arrow"
 TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32}
 COLUMNS = ("pixel_key", "file_key", "source", "checksum", "features")  # features last: a cut costs the last rows
-MAGIC_BYTES = 8  # of an Arrow file; what follows is a stream, then a footer
+DAMAGE = (  # what reading a damaged or hostile file raises
+    pyarrow.ArrowException, LookupError, ArithmeticError, ValueError, OSError, AttributeError, TypeError, RuntimeError,
+    EOFError, struct.error,
+)  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -84,19 +90,6 @@ def _checksum(entry: Entry, row: np.ndarray) -> int:
     return zlib.crc32(row.data, zlib.crc32(entry_bytes))
 
 
-def _read(content: pyarrow.Buffer) -> pyarrow.RecordBatch:
-    with pyarrow.ipc.open_file(content) as reader:
-        return reader.get_batch(0)
-
-
-def _read_from_start(content: pyarrow.Buffer) -> pyarrow.RecordBatch:
-    """As ``_read``, without the footer; what was cut off reads as zeros."""
-    stream = content[MAGIC_BYTES:]
-    metadata = pyarrow.ipc.open_stream(stream).schema.metadata
-    padded = pyarrow.py_buffer(stream.to_pybytes() + bytes(int(metadata[b"batch_bytes"])))
-    return pyarrow.ipc.open_stream(padded).read_next_batch()
-
-
 class Part:
     """A part that has been mapped.
 
@@ -116,65 +109,148 @@ class Part:
     def __init__(self, name: str, content: pyarrow.Buffer, where: str, salvage: bool = False) -> None:
         self.name = name
         self.bytes = content.size
+        self._content = content
+        self._where = where
         try:
-            self._batch = _read_from_start(content) if salvage else _read(content)
-            self._batch.validate()  # damaged lengths would end the process later
-            metadata = self._batch.schema.metadata or {}
-            self.manifest = Manifest.from_json(metadata[b"manifest"], f"{where}/{name}")
-            self.replaces = frozenset(json.loads(metadata[b"replaces"]))
+            self._read(salvage)
             self._view()
-        except (pyarrow.ArrowException, LookupError, ValueError, OSError, AttributeError, TypeError, RuntimeError) as e:
+        except DAMAGE as error:
             raise DamagedCacheError(
-                f"part '{name}' of the cache '{where}' is damaged or cut short ({_first_line(e)}). {REMEDY} "
+                f"part '{name}' of the cache '{where}' is damaged or cut short ({_first_line(error)}). {REMEDY} "
                 "What is whole in it is kept, the rest is extracted anew by the next run."
-            ) from e
+            ) from error
+
+    def _read(self, salvage: bool) -> None:
+        content = self._content
+        schema = schema_at_start(content) if salvage else schema_at_end(content)
+        metadata = schema.metadata or {}
+        self.manifest = Manifest.from_json(metadata[b"manifest"], f"{self._where}/{self.name}")
+        self.replaces = _names(metadata[b"replaces"])
+        if schema.remove_metadata() != _schema(self.manifest):
+            raise ValueError(f"columns {schema.remove_metadata()} where the manifest says {_schema(self.manifest)}")
+        start = start_of_batch(content)
+        if salvage:
+            content = pad(content, start + int(metadata[b"batch_bytes"]))
+        self._batch = read_batch(content, start, schema)
 
     def _view(self) -> None:
-        schema = self._batch.schema.remove_metadata()
-        if schema != _schema(self.manifest):
-            raise ValueError(f"columns {schema} where the manifest says {_schema(self.manifest)}")
-        self.pixel_keys = _key_matrix(self._batch.column("pixel_key"))
-        column = self._batch.column("file_key")
+        batch = self._batch
+        if any(batch.column(name).null_count for name in COLUMNS if name != "file_key"):
+            raise ValueError("rows without key, name, checksum or features")
+        self.pixel_keys = _key_matrix(batch.column("pixel_key"))
+        column = batch.column("file_key")
         self.file_keys = _key_matrix(column.fill_null(bytes(KEY_BYTES)) if column.null_count else column)
-        values = self._batch.column("features").flatten().to_numpy(zero_copy_only=True)
+        self._checksums = batch.column("checksum").to_numpy().data
+        values = batch.column("features").flatten().to_numpy(zero_copy_only=True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             features = torch.from_numpy(values)
         self.features = features.view(len(self.pixel_keys), *self.manifest.shape)
+        self._values = values.view(np.uint8).data
+        self._was_whole = bytearray(len(self))
+        self._pixel_key_bytes, self._file_key_bytes = self.pixel_keys.reshape(-1).data, self.file_keys.reshape(-1).data
+        self._view_names()
+
+    def _view_names(self) -> None:
+        _, offsets, text = self._batch.column("source").buffers()
+        self._names = memoryview(text or b"")  # sliced here: pyarrow would follow a damaged offset out of the file
+        ends = np.frombuffer(offsets, np.int32, len(self) + 1)
+        self._name_ends = ends.data
+        if np.diff(ends.clip(0, len(self._names))).clip(0).sum(dtype=np.int64) > 2 * len(self._names):
+            raise ValueError("names overlap")  # one damaged offset costs its rows alone
 
     def __len__(self) -> int:
         return len(self.pixel_keys)
 
-    @property
-    def sources(self) -> list[str]:
-        """Names the images were read under."""
-        _, offsets, text = self._batch.column("source").buffers()
-        ends = np.frombuffer(offsets, np.int32, len(self) + 1).tolist()
-        names = memoryview(text or b"")  # sliced here: pyarrow would follow a damaged offset out of the file
-        return [str(names[max(start, 0) : end], "utf-8", "replace") for start, end in itertools.pairwise(ends)]
-
     def entries(self, rows: Sequence[int] | None = None) -> list[Entry]:
         """Entries of some rows, or of all."""
-        sources = self.sources
-        chosen = range(len(self)) if rows is None else rows
-        return [self._entry(row, sources[row]) for row in chosen]
+        return [self._entry(row) for row in (range(len(self)) if rows is None else rows)]
 
-    def _entry(self, row: int, source: str) -> Entry:
+    def _entry(self, row: int) -> Entry:
         file_key = self.file_keys[row]
+        source = str(self._name(row), "utf-8", "replace")
         return Entry(self.pixel_keys[row].tobytes(), file_key.tobytes() if file_key.any() else None, source)
+
+    def _name(self, row: int) -> memoryview:
+        return self._names[max(self._name_ends[row], 0) : max(self._name_ends[row + 1], 0)]
+
+    def is_whole(self, row: int) -> bool:
+        """Whether a row's keys, name and features are as they were written."""
+        key = slice(KEY_BYTES * row, KEY_BYTES * (row + 1))
+        checksum = zlib.crc32(self._file_key_bytes[key], zlib.crc32(self._pixel_key_bytes[key]))
+        size = self.manifest.row_bytes
+        features = self._values[size * row : size * (row + 1)]
+        return zlib.crc32(features, zlib.crc32(self._name(row), checksum)) == int(self._checksums[row])
 
     def whole_rows(self) -> list[int]:
         """Rows whose keys, name and features are as they were written."""
-        values = self.features.reshape(len(self), -1).numpy()
-        checksums = self._batch.column("checksum").to_pylist()
-        rows = zip(self.entries(), values, checksums, strict=True)
-        return [index for index, (entry, row, expected) in enumerate(rows) if _checksum(entry, row) == expected]
+        return [row for row in range(len(self)) if self.is_whole(row)]
+
+    def row(self, row: int) -> torch.Tensor:
+        """Features of a row, a view of the mapped file, checked when the row is read for the first time.
+
+        Raises:
+            DamagedCacheError: the row is not what was written.
+        """
+        if not self._was_whole[row]:
+            self._require_whole(row)
+            self._was_whole[row] = True
+        return self.features[row]
+
+    def rows(self, rows: Sequence[int]) -> torch.Tensor:
+        """Features of rows, a copy in the dtype they are kept in; each row is checked.
+
+        Raises:
+            DamagedCacheError: a row is not what was written.
+        """
+        for row in rows:
+            self._require_whole(row)
+        return self.features[rows]
+
+    def _require_whole(self, row: int) -> None:
+        if not self.is_whole(row):
+            raise DamagedCacheError(
+                f"row {row} of part '{self.name}' of the cache '{self._where}' (image '{self._entry(row).source}') is "
+                f"not what was written. {REMEDY} What is whole is kept, this image is extracted anew by the next run."
+            )
+
+    @functools.cached_property
+    def is_as_written(self) -> bool:
+        """Whether the whole file is, by its name."""
+        return part_name(self._content) == self.name
+
+    def holds_all_of(self, parts: Iterable[Part]) -> bool:
+        """Whether every image of other parts is here."""
+        others = list(parts)
+        index = KeyIndex([self.pixel_keys] if others else [])
+        return all(index.find(key.tobytes()) != ABSENT for part in others for key in part.pixel_keys)
+
+
+def untruthful(parts: Sequence[Part]) -> list[Part]:
+    """Parts that claim to replace others that are here and lack some of their images."""
+    return [part for part in parts if not part.holds_all_of(_claimed(part, parts))]
+
+
+def replaced(parts: Sequence[Part]) -> set[str]:
+    """Names of parts whose rows are in others; what a damaged part says of that does not count."""
+    return {other.name for part in parts for other in _claimed(part, parts) if part.is_as_written}
+
+
+def _claimed(part: Part, parts: Sequence[Part]) -> list[Part]:
+    return [other for other in parts if other.name in part.replaces] if part.replaces else []
 
 
 def _key_matrix(column: pyarrow.FixedSizeBinaryArray) -> np.ndarray:
     data = column.buffers()[1]
     start = column.offset * KEY_BYTES
     return np.frombuffer(data, np.uint8, len(column) * KEY_BYTES, start).reshape(-1, KEY_BYTES)
+
+
+def _names(text: bytes) -> frozenset[str]:
+    names = json.loads(text)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("'replaces' is no list of names")
+    return frozenset(names)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,19 +7,21 @@ wrong shape is an error that says what to do.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import os
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 
 from maagiqa_pyiqa.cache.failures import FailureNotes
 from maagiqa_pyiqa.cache.index import ABSENT, KeyIndex
 from maagiqa_pyiqa.cache.keys import ImageFile
-from maagiqa_pyiqa.cache.manifest import MANIFEST, DamagedCacheError, Manifest
-from maagiqa_pyiqa.cache.part import PATTERN, Entry, Part
+from maagiqa_pyiqa.cache.manifest import MANIFEST, REMEDY, DamagedCacheError, Manifest
+from maagiqa_pyiqa.cache.part import PATTERN, Entry, Part, replaced, untruthful
 from maagiqa_pyiqa.cache.storage import Storage, open_storage
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class CacheReader:
         previous = None
         while True:
             names = self._storage.names(PATTERN)
-            if {part.name for part in self.parts} == set(names):
+            if {part.name for part in (*self.parts, *self._hidden)} == set(names):
                 return
             try:
                 self._load(names)
@@ -87,7 +89,7 @@ class CacheReader:
 
     def _load(self, names: Sequence[str]) -> None:
         """Open the parts that are not open yet, and show those that no other replaces."""
-        known = {part.name: part for part in self.parts}
+        known = {part.name: part for part in (*self.parts, *self._hidden)}
         self._show([known.get(name) or self._open_part(name) for name in names])
 
     def _open_part(self, name: str) -> Part:
@@ -96,11 +98,20 @@ class CacheReader:
         return part
 
     def _show(self, parts: Sequence[Part]) -> None:
-        replaced = frozenset().union(*(part.replaces for part in parts))
+        lying = untruthful(parts)
+        for part in lying:
+            warnings.warn(
+                f"part '{part.name}' of cache '{self.location}' is ignored: it claims to replace parts of which it "
+                f"lacks images. {REMEDY}",
+                stacklevel=2,
+            )
+        truthful = [part for part in parts if part not in lying]
+        gone = replaced(truthful)
         with self._lock:
-            self._replaced = [part.name for part in parts if part.name in replaced]  # left by a writer that was killed
-            self.parts = [part for part in parts if part.name not in replaced]
-            self._starts = np.cumsum([0, *map(len, self.parts)])
+            self._replaced = [part.name for part in truthful if part.name in gone]  # left by a writer that was killed
+            self.parts = [part for part in truthful if part.name not in gone]
+            self._hidden = [part for part in parts if part not in self.parts]
+            self._starts = list(itertools.accumulate(map(len, self.parts), initial=0))
             self._indices: dict[KeyColumn, KeyIndex] = {}
 
     def __len__(self) -> int:
@@ -110,7 +121,7 @@ class CacheReader:
     @property
     def rows(self) -> int:
         """Number of rows, images extracted twice counted twice."""
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def _index(self, column: KeyColumn) -> KeyIndex:
         with self._lock:
@@ -140,13 +151,14 @@ class CacheReader:
 
         Raises:
             IndexError: a row that is not there, ABSENT among them.
+            DamagedCacheError: a row is not what was written, found when it is first read.
         """
         features = torch.empty(len(rows), *self.manifest.shape)
-        for target, row in zip(features, rows, strict=True):
+        for place, row in enumerate(rows):
             if not 0 <= row < self._starts[-1]:
                 raise IndexError(f"cache '{self.location}' has {self.rows} rows, no row {row}.")
-            part = int(self._starts.searchsorted(row, "right")) - 1
-            target.copy_(self.parts[part].features[row - int(self._starts[part])])
+            number = bisect.bisect_right(self._starts, row) - 1
+            features[place] = self.parts[number].row(row - self._starts[number])
         return features
 
     def entries(self) -> Iterator[Entry]:

@@ -6,13 +6,20 @@ import contextlib
 import fnmatch
 import hashlib
 import os
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow
+
+from maagiqa_pyiqa.cache.manifest import REMEDY, DamagedCacheError
+from maagiqa_pyiqa.support.folder_lock import folder_lock
+
+MAX_TEXT_BYTES = 2**26  # of a manifest or of notes
 
 
 class Storage(Protocol):
@@ -24,14 +31,18 @@ class Storage(Protocol):
         """Files that match, sorted."""
 
     def read(self, name: str) -> bytes:
-        """Content of a file.
+        """Content of a text file.
 
         Raises:
             FileNotFoundError: it is not there.
+            DamagedCacheError: it is a directory, device or pipe, or larger than any such file (MAX_TEXT_BYTES).
         """
 
     def map(self, name: str) -> pyarrow.Buffer:
-        """Content of a file that never changes, memory-mapped."""
+        """Content of a file that never changes, memory-mapped; raises as ``read`` does, whatever the size."""
+
+    def map_anew(self, name: str) -> pyarrow.Buffer:
+        """As ``map``, and not from a local copy."""
 
     def write(self, name: str, content: bytes | pyarrow.Buffer) -> None:
         """Write a file; it appears whole or not at all, and stays after a power cut."""
@@ -39,8 +50,18 @@ class Storage(Protocol):
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless it is there; return whether it was written."""
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a file another name."""
+
     def remove(self, name: str) -> None:
         """Remove a file, if it is still there."""
+
+    def held_for(self, what: str) -> AbstractContextManager[None]:
+        """Keep others who ask for this out meanwhile; storage at a URL has no locks, and nothing is kept out.
+
+        Raises:
+            FileExistsError: another process holds it; names its pid, host and start.
+        """
 
 
 def open_storage(location: str | os.PathLike[str]) -> Storage:
@@ -81,12 +102,16 @@ class LocalStorage:
         return sorted(name for name in os.listdir(self.folder) if fnmatch.fnmatch(name, pattern))
 
     def read(self, name: str) -> bytes:
-        """Content of a file."""
-        return (self.folder / name).read_bytes()
+        """Content of a text file."""
+        path = self.folder / name
+        _require_text(_size(path), path)
+        return path.read_bytes()
 
     def map(self, name: str) -> pyarrow.Buffer:
         """Content of a file, memory-mapped."""
         return _map(self.folder / name)
+
+    map_anew = map
 
     def write(self, name: str, content: bytes | pyarrow.Buffer) -> None:
         """Write aside, fsync, rename."""
@@ -126,9 +151,18 @@ class LocalStorage:
             finally:
                 os.close(descriptor)
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a file another name."""
+        os.replace(self.folder / name, self.folder / new_name)
+        self._sync_folder()
+
     def remove(self, name: str) -> None:
         """Remove a file, if it is still there."""
         (self.folder / name).unlink(missing_ok=True)
+
+    def held_for(self, what: str) -> AbstractContextManager[None]:
+        """Keep others who ask for this out meanwhile."""
+        return folder_lock(self.folder, what, "Wait until it has ended")
 
 
 class RemoteStorage:
@@ -156,7 +190,13 @@ class RemoteStorage:
         return sorted(name for name in names if fnmatch.fnmatch(name, pattern))
 
     def read(self, name: str) -> bytes:
-        """Content of an object."""
+        """Content of a text object."""
+        with self._reaching():
+            size = self.filesystem.size(f"{self.root}/{name}")
+        _require_text(size or 0, f"{self.location}/{name}")
+        return self._fetch(name)
+
+    def _fetch(self, name: str) -> bytes:
         with self._reaching():
             return bytes(self.filesystem.cat_file(f"{self.root}/{name}"))
 
@@ -164,8 +204,12 @@ class RemoteStorage:
         """Content of an object that never changes, copied once and memory-mapped."""
         copy = self.copies / name
         if not copy.is_file():
-            LocalStorage(str(self.copies)).write(name, self.read(name))
+            LocalStorage(str(self.copies)).write(name, self._fetch(name))
         return _map(copy)
+
+    def map_anew(self, name: str) -> pyarrow.Buffer:
+        """Content of an object, fetched."""
+        return pyarrow.py_buffer(self._fetch(name))
 
     def write(self, name: str, content: bytes | pyarrow.Buffer) -> None:
         """Write an object; a copy of what it was is removed."""
@@ -187,6 +231,16 @@ class RemoteStorage:
             return False
         return True
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Give an object another name."""
+        (self.copies / name).unlink(missing_ok=True)
+        with self._reaching():
+            self.filesystem.mv(f"{self.root}/{name}", f"{self.root}/{new_name}")
+
+    def held_for(self, what: str) -> AbstractContextManager[None]:
+        """Nothing is kept out."""
+        return contextlib.nullcontext()
+
     def remove(self, name: str) -> None:
         """Remove an object, if it is still there, and its copy."""
         (self.copies / name).unlink(missing_ok=True)
@@ -205,7 +259,20 @@ class RemoteStorage:
 
 
 def _map(path: Path) -> pyarrow.Buffer:
-    if path.stat().st_size == 0:  # cannot be mapped
+    if _size(path) == 0:  # cannot be mapped
         return pyarrow.py_buffer(b"")
     with pyarrow.memory_map(str(path)) as file:
         return file.read_buffer()  # the buffer keeps the mapping alive
+
+
+def _size(path: Path) -> int:
+    """Size of a file of its own; to open a pipe would wait for its other end."""
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise DamagedCacheError(f"'{path}' is no file but a directory, a pipe or a device. {REMEDY}")
+    return state.st_size
+
+
+def _require_text(size: int, what: object) -> None:
+    if size > MAX_TEXT_BYTES:
+        raise DamagedCacheError(f"'{what}' has {size:,} bytes; at most {MAX_TEXT_BYTES:,} are read of it. {REMEDY}")

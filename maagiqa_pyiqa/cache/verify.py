@@ -11,9 +11,9 @@ import pyarrow
 
 from maagiqa_pyiqa.cache.failures import FAILURES, FailureNotes
 from maagiqa_pyiqa.cache.manifest import MANIFEST, CacheMismatchError, DamagedCacheError, Manifest
-from maagiqa_pyiqa.cache.part import PATTERN, Part, part_name
+from maagiqa_pyiqa.cache.part import PATTERN, Part, part_name, untruthful
 from maagiqa_pyiqa.cache.storage import Storage, open_storage
-from maagiqa_pyiqa.cache.writer import CacheWriter
+from maagiqa_pyiqa.cache.writer import TIDYING, CacheWriter
 
 
 @dataclass
@@ -35,17 +35,25 @@ def verify(location: str | os.PathLike[str], repair: bool = False) -> Verificati
     Raises:
         FileNotFoundError: there is no cache.
         DamagedCacheError: the manifest is damaged and no part is left to write it anew from.
+        FileExistsError: it is to be repaired while another process compacts or repairs it.
         ValueError: a newer format.
     """
     storage = open_storage(location)
     names = storage.names(PATTERN)
     if not storage.names(MANIFEST) and not names:
         raise FileNotFoundError(f"'{storage.location}' is no feature cache.")
+    with storage.held_for(TIDYING) if repair else contextlib.nullcontext():
+        return _verify(storage, repair)
+
+
+def _verify(storage: Storage, repair: bool) -> Verification:
+    names = storage.names(PATTERN)
     verifier = _Verifier(storage, repair)
     manifest = verifier.verify_manifest(names)
     for name in names:
         with contextlib.suppress(FileNotFoundError):  # joined into a larger part meanwhile
             verifier.verify_part(name, manifest)
+    verifier.verify_claims()
     for name in storage.names(FAILURES):
         verifier.verify_failures(name)
     return verifier.outcome
@@ -56,11 +64,14 @@ class _Verifier:
     storage: Storage
     repair: bool
     outcome: Verification = field(default_factory=Verification)
+    whole: list[Part] = field(default_factory=list)
 
     def verify_manifest(self, part_names: Sequence[str]) -> Manifest:
         """Return the manifest, or what it must have been."""
         try:
-            manifest = Manifest.from_json(self.storage.read(MANIFEST), MANIFEST)
+            text = self.storage.read(MANIFEST)
+            manifest = Manifest.from_json(text, MANIFEST)
+            manifest.require_written_as(text, MANIFEST)
             agreements = (_is_of(part, manifest) for part in self._readable_parts(part_names))
             if next(agreements, True) or any(agreements):
                 return manifest
@@ -69,6 +80,8 @@ class _Verifier:
             self.outcome.damage[MANIFEST] = str(error)
         for part in self._readable_parts(part_names):
             if self.repair:
+                with contextlib.suppress(FileNotFoundError):
+                    self.storage.rename(MANIFEST, f"damaged-{MANIFEST}")
                 self.storage.write(MANIFEST, part.manifest.to_json().encode())
             return part.manifest
         raise DamagedCacheError(
@@ -82,36 +95,41 @@ class _Verifier:
                 yield _salvaged(name, self.storage.map(name), self.storage.location)
 
     def verify_part(self, name: str, manifest: Manifest) -> None:
-        content = self.storage.read(name)  # all of it, and not from a local copy
         try:
-            part = _salvaged(name, pyarrow.py_buffer(content), self.storage.location)
+            content = self.storage.map_anew(name)
+            part = _salvaged(name, content, self.storage.location)
             part.manifest.require_same(manifest, f"part '{name}'", "the manifest says")
         except (DamagedCacheError, CacheMismatchError) as error:
-            self._note_and_set_aside(name, content, error)
+            self._note_and_set_aside(name, str(error))
             return
-        if part_name(content) == name:
+        if part.is_as_written:
             self.outcome.rows += len(part)
+            self.whole.append(part)
             return
         rows = part.whole_rows()
         self.outcome.rows += len(rows)
         self.outcome.damage[name] = f"it is not what was written; of its {len(part)} rows {len(rows)} are whole"
         if self.repair:
             self.storage.write(f"damaged-{name}", content)
-            CacheWriter(self.storage, manifest, []).append(part.entries(rows), part.features[rows])
-            if part_name(self.storage.read(name)) != name:  # where every row is whole, they have just replaced it
+            CacheWriter(self.storage, manifest, []).append(part.entries(rows), part.rows(rows))
+            if part_name(self.storage.map_anew(name)) != name:  # where every row is whole, they have just replaced it
                 self.storage.remove(name)
+
+    def verify_claims(self) -> None:
+        for part in untruthful(self.whole):
+            self.outcome.rows -= len(part)
+            self._note_and_set_aside(part.name, "it claims to replace parts of which it lacks images, and is ignored")
 
     def verify_failures(self, name: str) -> None:
         try:
             FailureNotes(self.storage).read_file(name)
         except DamagedCacheError as error:
-            self._note_and_set_aside(name, self.storage.read(name), error)
+            self._note_and_set_aside(name, str(error))
 
-    def _note_and_set_aside(self, name: str, content: bytes, error: Exception) -> None:
-        self.outcome.damage[name] = str(error)
+    def _note_and_set_aside(self, name: str, reason: str) -> None:
+        self.outcome.damage[name] = reason
         if self.repair:
-            self.storage.write(f"damaged-{name}", content)
-            self.storage.remove(name)
+            self.storage.rename(name, f"damaged-{name}")
 
 
 def _is_of(part: Part, manifest: Manifest) -> bool:

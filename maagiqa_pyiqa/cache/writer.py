@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from maagiqa_pyiqa.cache.index import ABSENT
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Self  # Python 3.11
 
 PART_BYTES = 256 * 2**20  # what small parts are joined up to
+TIDYING = "compaction or repair"
 SMALL_PARTS = 64  # a writer joins its own parts when it has so many of a size
 
 
@@ -97,7 +97,7 @@ class CacheWriter(CacheReader):
         with self._lock:
             self._own.add(name)
             self.parts.append(part)
-            self._starts = np.append(self._starts, self._starts[-1] + len(part))
+            self._starts.append(self._starts[-1] + len(part))
             for column, index in self._indices.items():
                 index.add(getattr(part, column))
 
@@ -130,12 +130,18 @@ class CacheWriter(CacheReader):
         self._replaced = []
 
     def compact(self) -> None:
-        """Join parts into few large ones, in each of which an image is once. Safe while others read and write."""
-        self.refresh()
-        self._remove_replaced()
-        for group in self._neighbours():
-            if len(group) > 1:
-                self._join(group)
+        """Join parts into few large ones, in each of which an image is once. Safe while others read and write.
+
+        Raises:
+            DamagedCacheError: a row is not what was written; what was joined before stays joined.
+            FileExistsError: another process compacts or repairs it.
+        """
+        with self._storage.held_for(TIDYING):
+            self.refresh()
+            self._remove_replaced()
+            for group in self._neighbours():
+                if len(group) > 1:
+                    self._join(group)
 
     def _neighbours(self) -> list[list[Part]]:
         """Parts that follow one another, in groups of up to PART_BYTES of features."""
@@ -154,13 +160,14 @@ class CacheWriter(CacheReader):
 
         Raises:
             CacheMismatchError: the other cache holds other features; shows both.
+            DamagedCacheError: a row of the other cache is not what was written.
         """
         self._require(other.manifest, f"cache '{other.location}'")
         added = 0
         for part in list(other.parts):
             last_rows = {key.tobytes(): row for row, key in enumerate(part.pixel_keys)}
             rows = [row for key, row in last_rows.items() if self.find_pixels(key) == ABSENT]
-            self.append(part.entries(rows), part.features[rows])
+            self.append(part.entries(rows), part.rows(rows))
             added += len(rows)
         return added
 
@@ -176,5 +183,5 @@ def _distinct(parts: Iterable[Part]) -> tuple[list[Entry], torch.Tensor]:
                 seen.add(entry.pixel_key)
                 entries.append(entry)
                 rows.append(row)
-        features.append(part.features[rows])
+        features.append(part.rows(rows))
     return entries, torch.cat(features)

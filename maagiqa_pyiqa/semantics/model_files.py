@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
@@ -73,10 +73,25 @@ def absent_files(folder: Path) -> Iterator[str]:
 
 
 def indexed_files(folder: Path) -> list[Path]:
-    """Files that the index names, that of .safetensors files first; none without an index."""
+    """Files that the index names, that of .safetensors files first; none without an index.
+
+    Raises:
+        ValueError: the index is not JSON, maps no weights, or names a file outside its folder.
+    """
     indices = sorted(folder.glob("*.index.json"))
-    names = {name for index in indices[:1] for name in json.loads(index.read_text())["weight_map"].values()}
-    return [folder / name for name in sorted(names)]
+    if not indices:
+        return []
+    weight_map = read_config(folder, indices[0].name).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise ValueError(f"'{indices[0]}' is no index of weights: it has no weight_map of names to files.")
+    names = sorted(set(weight_map.values()))
+    outside = [name for name in names if PureWindowsPath(name).name != name or name in ("", "..")]
+    if outside:
+        raise ValueError(
+            f"'{indices[0]}' names {outside[0]!r}, which is no file of its folder. Do not use this model: indices as "
+            "they are published name only files beside them."
+        )
+    return [folder / name for name in names]
 
 
 def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
@@ -84,15 +99,15 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: it is not there.
-        ValueError: it is not JSON.
+        ValueError: it is not a JSON object.
     """
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"'{folder}' is not a model directory: it holds no {name}.")
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ValueError(f"'{path}' is not JSON: {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"'{path}' is not JSON that holds an object: {error}") from error
 
 
 def folder_fingerprint(folder: Path) -> str:

@@ -18,7 +18,7 @@ LOCK_FILE = ".lock"
 
 
 @contextlib.contextmanager
-def folder_lock(folder: str | Path, what: str) -> Iterator[None]:
+def folder_lock(folder: str | Path, what: str, remedy: str = "Give this one another name") -> Iterator[None]:
     """Hold a folder while the block runs.
 
     The lock is the system's and ends with the process, however that ends. Where hosts share a folder without sharing
@@ -27,14 +27,16 @@ def folder_lock(folder: str | Path, what: str) -> Iterator[None]:
     Args:
         folder: made if absent.
         what: runs in it, for the message, such as ``training``.
+        remedy: what to do while another process holds it.
 
     Raises:
+        OSError: the lock file is a link, which could lead to any file.
         FileExistsError: another process holds it; names its pid, host and start, and the file to remove if it is gone.
     """
     path = Path(folder) / LOCK_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
-        _take(file, path, what)
+    with open(path, "a+", encoding="utf-8", opener=_open_itself) as file:
+        _take(file, path, what, remedy)
         file.truncate(0)
         json.dump(_this_process(), file)
         file.flush()
@@ -44,7 +46,11 @@ def folder_lock(folder: str | Path, what: str) -> Iterator[None]:
             file.truncate(0)
 
 
-def _take(file: IO[str], path: Path, what: str) -> None:
+def _open_itself(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def _take(file: IO[str], path: Path, what: str, remedy: str) -> None:
     free = _lock(file)
     file.seek(0)
     holder = _parse(file.read())
@@ -52,8 +58,8 @@ def _take(file: IO[str], path: Path, what: str) -> None:
         return
     raise FileExistsError(
         f"another {what} runs in '{path.parent}': process {holder.get('pid', 'unknown')} on "
-        f"{holder.get('host', 'an unknown host')}, since {holder.get('since', 'an unknown time')}. Give this one "
-        f"another name; if that process is gone, remove '{path}'."
+        f"{holder.get('host', 'an unknown host')}, since {holder.get('since', 'an unknown time')}. {remedy}; "
+        f"if that process is gone, remove '{path}'."
     )
 
 
