@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from benchmarks.training_runs import load_recipe, report, summary, train, trained_on, with_features, with_root
+from benchmarks.training_runs import load_recipe, report, summary, train, trained_on, with_features
 from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.cli.main import main as maagiqa
+from maagiqa_pyiqa.data.public_datasets import with_root
 from maagiqa_pyiqa.support.files import write_whole
 
 RECIPES = MappingProxyType({"official": "maagiqa_3k", "lite": "ablation_lite_3k"})
@@ -101,7 +102,7 @@ def option_of(label: str, seed: int, cache: CacheReader, parsed: argparse.Namesp
     """Option of one run: the recipe with a row's network and features."""
     row = ROWS[label]
     prompts = [cache.manifest.prompts[position] for position in row.prompts]
-    recipe = with_root(load_recipe(RECIPES[parsed.backbone]), parsed.root)
+    recipe = with_root(load_recipe(RECIPES[parsed.backbone]), parsed.root.resolve())
     option = with_features(recipe, Path(cache.location), prompts)
     network = {key: value for key, value in option["network"].items() if key != "semantics"}
     row_options = {"use_quality": row.use_quality, "num_prompts": len(prompts), "fusion": row.fusion}

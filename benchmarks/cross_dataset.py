@@ -17,7 +17,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.training_runs import load_recipe, report, summary, train, trained_on, with_root
+from benchmarks.training_runs import load_recipe, report, summary, train, trained_on
+from maagiqa_pyiqa.data.public_datasets import with_root
 from maagiqa_pyiqa.data.splits import PARTS
 from maagiqa_pyiqa.support.files import write_whole
 
@@ -59,8 +60,8 @@ def label_of(option: Mapping[str, Any]) -> str:
 def option_of(recipe: str, seed: int, parsed: argparse.Namespace) -> dict[str, Any]:
     """A recipe with the other one's test section."""
     option, other = load_recipe(recipe), load_recipe(parsed.test)
-    option = with_root(option, parsed.train_root) if parsed.train_root else option
-    other = with_root(other, parsed.test_root) if parsed.test_root else other
+    option = with_root(option, parsed.train_root.resolve()) if parsed.train_root else option
+    other = with_root(other, parsed.test_root.resolve()) if parsed.test_root else other
     section = other["test"]
     section.get("base", section)["part"] = parsed.part
     if parsed.epochs is not None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 
-from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, read_option_file, run_benchmark
+from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, run_benchmark
 from maagiqa_pyiqa.leaderboard.terminal import as_ranking
+from maagiqa_pyiqa.support.option_files import read_option_file
 
 
 def main() -> None:

@@ -13,39 +13,23 @@ from typing import Any
 
 import yaml
 
-from maagiqa_pyiqa.data.public_datasets import PublicDataset, dataset_of_class
+from maagiqa_pyiqa.data.public_datasets import PublicDataset, dataset_of_class, dataset_sections
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, run_benchmark
 from maagiqa_pyiqa.leaderboard.terminal import as_ranking
 from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.support.option_files import read_option_file
 
-OPTIONS = Path(__file__).parent.parent / "options"
 FIGURES = ("srcc", "plcc", "krcc", "rmse")
-PATH_KEYS = ("dataroot_target", "meta_info_file", "cache")
+PATH_KEYS = ("root", "dataroot_target", "meta_info_file", "cache")
 
 
 def load_recipe(name: str) -> dict[str, Any]:
-    """An option file of the repository by name, or any by path; its paths absolute, since training runs elsewhere."""
-    path = OPTIONS / f"{name}.yml"
-    option = dict(yaml.safe_load((path if path.is_file() else Path(name)).read_text()))
-    for section in sections(option):
+    """An option file by name or path; its paths absolute, since training runs elsewhere."""
+    option = read_option_file(name)
+    for section in dataset_sections(option):
         for part in (section, section.get("base", {})):
             part |= {key: str(Path(part[key]).resolve()) for key in PATH_KEYS if key in part and "://" not in part[key]}
     return option
-
-
-def sections(option: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The dataset sections of an option file, training, validation and test."""
-    return [*option["datasets"].values(), option["test"]]
-
-
-def with_root(option: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """The option with ``root`` in place of its dataset's folder."""
-    moved = copy.deepcopy(dict(option))
-    for section in sections(moved):
-        base = section.get("base", section)
-        base["dataroot_target"] = str((root / "images").resolve())
-        base["meta_info_file"] = str((root / Path(base["meta_info_file"]).name).resolve())
-    return moved
 
 
 def with_features(option: Mapping[str, Any], cache: Path, prompts: Sequence[str]) -> dict[str, Any]:
@@ -128,7 +112,7 @@ def report(folder: Path, test: Mapping[str, Any], names: Mapping[str, str]) -> N
     scores = {label: folder / "experiments" / name / "test_scores.csv" for label, name in names.items()}
     options = {
         "dataset": public_dataset_of(test).key,
-        "root": str(Path(base["meta_info_file"]).parent),
+        "root": base["root"],
         "split": split,
         "part": test.get("part") or base.get("part") or "test",
         "metrics": [{"name": label, "file": str(file), "column": "score"} for label, file in scores.items()],

@@ -14,7 +14,7 @@ EXAMPLES = """\
   maagiqa benchmark --dataset agiqa-3k --data AGIQA-3K -m piqe -m ours=maagiqa-lite=experiments/x/models/net_best.pth
   maagiqa benchmark --dataset csv --csv mine.csv --mos-column score --group-column model -m piqe \\
       -m reward=csv:rewards.csv:reward --where 'model=sdxl & prompt~cat'
-  maagiqa benchmark -opt options/benchmark_agiqa3k.yml --resamples 5000
+  maagiqa benchmark -opt benchmark_agiqa3k --data AGIQA-3K --resamples 5000
 """
 
 
@@ -32,7 +32,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         help="NAME, NAME=CHECKPOINT, LABEL=NAME=CHECKPOINT or LABEL=csv:FILE:COLUMN (-COLUMN where lower is better); "
         "repeatable (default: ours, and the best known of pyiqa)",
     )
-    parser.add_argument("-opt", metavar="YAML", help="option file; what the command line says goes before it")
+    parser.add_argument("-opt", metavar="YAML", help="option file by path or name; the command line goes before it")
     parser.add_argument("--out", metavar="DIR", help="where scores and report go (default: benchmark/DATASET)")
     parser.add_argument("--resamples", type=positive, metavar="N", help="of the bootstrap (default 1000)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the bootstrap and of metrics that crop (default 0)")
@@ -76,8 +76,9 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it and print the ranking; 1 if a metric failed, wholly or on some images."""
-    from maagiqa_pyiqa.leaderboard.run import OPTION_KEYS, parse_benchmark_options, read_option_file, run_benchmark
+    from maagiqa_pyiqa.leaderboard.run import OPTION_KEYS, parse_benchmark_options, run_benchmark
     from maagiqa_pyiqa.leaderboard.terminal import as_ranking
+    from maagiqa_pyiqa.support.option_files import read_option_file
 
     from_file = read_option_file(arguments.opt) if arguments.opt else {}
     named = {key: value for key, value in vars(arguments).items() if key in OPTION_KEYS and value is not None}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
 from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.support.option_files import packaged_option_files
 
 EXAMPLES = """\
-  maagiqa train -opt options/maagiqa_lite_3k.yml
-  maagiqa train -opt options/maagiqa_3k.yml --force_yml train:total_epoch=10
+  maagiqa train -opt maagiqa_lite_3k --data AGIQA-3K
+  maagiqa train -opt maagiqa_3k --force_yml train:total_epoch=10
   torchrun --nproc_per_node 4 -m maagiqa_pyiqa.cli.main train -opt options/maagiqa_3k.yml --launcher pytorch
 """
 
@@ -19,16 +18,15 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     """Add the verb."""
     summary = "Train with pyiqa's engine; further arguments are pyiqa.train's. Writes ./experiments/NAME."
     parser = add_verb(verbs, "train", summary, EXAMPLES, run)
-    parser.add_argument("-opt", required=True, metavar="YAML", help="option file")
+    names = ", ".join(name for name in packaged_option_files() if not name.startswith("benchmark_"))
+    parser.add_argument("-opt", required=True, metavar="YAML", help=f"option file, or one of {names}")
+    parser.add_argument("--data", metavar="DIR", help="folder of the dataset (default: as the option file says)")
     parser.set_defaults(passes_rest=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check the option file, then hand over to pyiqa."""
-    if not Path(arguments.opt).is_file():
-        raise FileNotFoundError(f"option file '{arguments.opt}' does not exist.")
-    from pyiqa.train import train_pipeline
+    """Check the options, then hand over to pyiqa."""
+    from maagiqa_pyiqa.models.training import train
 
-    sys.argv = ["maagiqa train", "-opt", arguments.opt, *arguments.rest]  # pyiqa reads the command line itself
-    train_pipeline(str(Path.cwd()))
+    train(arguments.opt, arguments.rest, arguments.data)
     return 0

@@ -6,10 +6,12 @@ know a dataset from here. ``docs/data.md`` tells people where each one comes fro
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 IMAGES = "images"  # folder of the images, beside the CSV
 
@@ -86,6 +88,31 @@ ROWS = (
 PUBLIC_DATASETS: Mapping[str, PublicDataset] = MappingProxyType({row.key: row for row in ROWS})
 
 
-def dataset_of_class(class_name: str) -> PublicDataset | None:
+def dataset_of_class(class_name: str | None) -> PublicDataset | None:
     """The dataset that a class of the option files reads; None where that is no public one."""
     return next((row for row in PUBLIC_DATASETS.values() if row.class_name == class_name), None)
+
+
+def dataset_sections(option: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The dataset sections of a training's option file: training, validation and test."""
+    return [*option["datasets"].values(), *([option["test"]] if option.get("test") else [])]
+
+
+def with_root(option: Mapping[str, Any], root: str | Path) -> dict[str, Any]:
+    """A training's options with ``root`` in place of the folder of its public dataset.
+
+    Raises:
+        ValueError: a section reads no public dataset.
+    """
+    moved = copy.deepcopy(dict(option))
+    for section in dataset_sections(moved):
+        base = section.get("base", section)
+        if dataset_of_class(base.get("type")) is None:
+            raise ValueError(
+                f"dataset '{section['name']}' is of type '{base.get('type')}', which reads no public dataset: name its "
+                "files in the option file."
+            )
+        base.pop("dataroot_target", None)
+        base.pop("meta_info_file", None)
+        base["root"] = str(root)
+    return moved

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from maagiqa_pyiqa.leaderboard.compare import build_results
 from maagiqa_pyiqa.leaderboard.datasets import BenchmarkData, DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.entrants import Entrant, default_entrants, parse_entrants
@@ -74,25 +72,6 @@ def parse_benchmark_options(given: Mapping[str, Any], where: str = "benchmark") 
     parts = {part: {key: given[key] for key in keys if key in given} for part, keys in KEYS.items()}
     nested = {part: parse_options(cls, parts[part], where) for part, cls in NESTED.items()}
     return parse_options(BenchmarkOptions, {**parts[""], **nested}, where)
-
-
-def read_option_file(path: str | Path) -> dict[str, Any]:
-    """Read an option YAML.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a mapping.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"option file '{path}' does not exist.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"option file '{path}' is not YAML: {error}") from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"option file '{path}' holds no options, such as 'dataset: agiqa-3k'.")
-    return dict(content)
 
 
 def run_benchmark(options: BenchmarkOptions) -> Results:

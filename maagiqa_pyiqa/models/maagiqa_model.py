@@ -20,8 +20,9 @@ from pyiqa.data import build_dataloader, build_dataset
 from pyiqa.models.general_iqa_model import GeneralIQAModel
 from pyiqa.utils import get_root_logger
 from pyiqa.utils.dist_util import master_only
+from pyiqa.utils.registry import METRIC_REGISTRY
 
-from maagiqa_pyiqa.agreement.statistics import evaluate
+from maagiqa_pyiqa.agreement.statistics import STATISTICS, evaluate
 from maagiqa_pyiqa.archs import trained_features
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.archs.trained_features import TrainedFeatures
@@ -29,11 +30,13 @@ from maagiqa_pyiqa.cache.reader import read_manifest
 from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.support.files import write_whole, written_whole
+from maagiqa_pyiqa.support.option_files import reject_numbers_as_text
 from maagiqa_pyiqa.support.options import nearest, parse_options, reject_unknown, require_choice
 
 SECTIONS = (
     "name", "model_type", "num_gpu", "manual_seed", "datasets", "test", "network", "path", "train", "val", "logger",
     "dist_params", "find_unused_parameters", "scale", "save_final_results_path",
+    "data", "features",  # where YAML anchors stand
     # set by pyiqa's engine
     "dist", "rank", "world_size", "auto_resume", "is_train", "root_path",
 )  # fmt: skip
@@ -42,6 +45,7 @@ PATH_KEYS = (
     "experiments_root", "models", "training_states", "log", "visualization",
 )  # fmt: skip
 VAL_KEYS = ("val_freq", "save_img", "pbar", "key_metric", "metrics")
+PYIQA_SCHEDULERS = ("MultiStepRestartLR", "CosineAnnealingRestartLR")  # beside PyTorch's
 LOGGER_KEYS = ("print_freq", "save_checkpoint_freq", "save_latest_freq", "use_tb_logger", "wandb", "log_imgs_freq")
 
 
@@ -68,10 +72,22 @@ class TrainOptions:
     metric_loss_opt: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        _require_class("optim", self.optim, torch.optim, torch.optim.Optimizer)
+        _require_class("scheduler", self.scheduler, torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)
         require_choice("train", "scheduler_step", self.scheduler_step, ("epoch", "iteration"))
         require_choice("train", "autocast", self.autocast, ("none", "bf16"))
         if self.mos_loss_opt is None and self.metric_loss_opt is None:
             raise ValueError("train: name a loss in mos_loss_opt or metric_loss_opt.")
+
+
+def _require_class(name: str, section: Any, module: Any, base: type) -> None:
+    """Fail unless the section's ``type`` is a class that pyiqa would find for it."""
+    if not isinstance(section, Mapping) or "type" not in section:
+        raise ValueError(f"train: {name} needs a type and its arguments, got {section!r}.")
+    known = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
+    known += PYIQA_SCHEDULERS if name == "scheduler" else []
+    if section["type"] not in known:
+        raise ValueError(f"train: there is no {name} '{section['type']}'.{nearest(section['type'], known)}")
 
 
 def check_option_sections(opt: Mapping[str, Any]) -> TrainOptions:
@@ -87,7 +103,14 @@ def check_option_sections(opt: Mapping[str, Any]) -> TrainOptions:
     reject_unknown("path", opt.get("path", {}).keys(), PATH_KEYS)
     reject_unknown("val", (opt.get("val") or {}).keys(), VAL_KEYS)
     reject_unknown("logger", opt.get("logger", {}).keys(), LOGGER_KEYS)
+    reject_numbers_as_text("option file", {key: value for key, value in opt.items() if key not in ("name", "path")})
     return parse_options(TrainOptions, opt.get("train", {}), "train")
+
+
+def default_metrics() -> dict[str, dict[str, str]]:
+    """What a validation reports unless ``val: metrics`` says otherwise: the key metric and every statistic."""
+    calculations = {key: f"calculate_{key}" for key in ("srcc_plcc", *STATISTICS)}
+    return {key: {"type": name} for key, name in calculations.items() if name in METRIC_REGISTRY}
 
 
 class MAAGIQAModel(GeneralIQAModel):
@@ -103,6 +126,9 @@ class MAAGIQAModel(GeneralIQAModel):
     def __init__(self, opt: dict[str, Any]) -> None:
         self.train_options = check_option_sections(opt)
         self._finished = False
+        if opt.get("val"):
+            opt["val"].setdefault("key_metric", "srcc_plcc")
+            opt["val"].setdefault("metrics", default_metrics())
         super().__init__(opt)
 
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
@@ -113,16 +139,16 @@ class MAAGIQAModel(GeneralIQAModel):
     def init_training_settings(self) -> None:
         """Check what the options name, then set up losses, optimizer and scheduler as pyiqa does."""
         self._check_rates()
-        self._keep_options()
+        resolved = json.dumps(self.opt, indent=1, default=str)  # now: pyiqa takes out what it has used
         # built now, so that what is wrong with it is said before training rather than after
         self.test_loader = self._build_test_loader()
         super().init_training_settings()
+        self._keep_options(resolved)
 
     @master_only
-    def _keep_options(self) -> None:
-        """Write down what really runs; the option file that pyiqa copies lacks what ``--force_yml`` changed."""
-        path = Path(self.opt["path"]["experiments_root"]) / RESOLVED_OPTIONS
-        write_whole(path, json.dumps(self.opt, indent=1, default=str) + "\n")
+    def _keep_options(self, resolved: str) -> None:
+        """Write down what really runs; pyiqa's copy of the option file lacks what the command line changed."""
+        write_whole(Path(self.opt["path"]["experiments_root"]) / RESOLVED_OPTIONS, f"{resolved}\n")
 
     def _build_test_loader(self) -> Any:
         if not self.opt.get("test"):

@@ -18,7 +18,9 @@ LOCK_FILE = ".lock"
 
 
 @contextlib.contextmanager
-def folder_lock(folder: str | Path, what: str, remedy: str = "Give this one another name") -> Iterator[None]:
+def folder_lock(
+    folder: str | Path, what: str, remedy: str = "Give this one another name", *, beside: bool = False
+) -> Iterator[None]:
     """Hold a folder while the block runs.
 
     The lock is the system's and ends with the process, however that ends. Where hosts share a folder without sharing
@@ -28,15 +30,17 @@ def folder_lock(folder: str | Path, what: str, remedy: str = "Give this one anot
         folder: made if absent.
         what: runs in it, for the message, such as ``training``.
         remedy: what to do while another process holds it.
+        beside: keep the lock beside the folder, which may then be moved and made again meanwhile.
 
     Raises:
         OSError: the lock file is a link, which could lead to any file.
         FileExistsError: another process holds it; names its pid, host and start, and the file to remove if it is gone.
     """
-    path = Path(folder) / LOCK_FILE
+    folder = Path(folder)
+    path = folder.with_name(f".{folder.name}{LOCK_FILE}") if beside else folder / LOCK_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8", opener=_open_itself) as file:
-        _take(file, path, what, remedy)
+        _take(file, path, f"{what} runs in '{folder}'", remedy)
         file.truncate(0)
         json.dump(_this_process(), file)
         file.flush()
@@ -57,7 +61,7 @@ def _take(file: IO[str], path: Path, what: str, remedy: str) -> None:
     if free and holder.get("host", socket.gethostname()) == socket.gethostname():
         return
     raise FileExistsError(
-        f"another {what} runs in '{path.parent}': process {holder.get('pid', 'unknown')} on "
+        f"another {what}: process {holder.get('pid', 'unknown')} on "
         f"{holder.get('host', 'an unknown host')}, since {holder.get('since', 'an unknown time')}. {remedy}; "
         f"if that process is gone, remove '{path}'."
     )

@@ -11,6 +11,7 @@ import torch
 from benchmarks import cross_dataset, training_runs
 from benchmarks.ablation import ROWS, name_of, option_of, parse_arguments
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+from maagiqa_pyiqa.data.public_datasets import dataset_sections, with_root
 from maagiqa_pyiqa.data.splits import make_split
 from maagiqa_pyiqa.models.maagiqa_model import check_option_sections
 
@@ -43,10 +44,10 @@ def test_every_row_is_a_configuration_of_the_one_network(label, parsed):
 @pytest.mark.parametrize("label", ROWS)
 def test_datasets_hand_over_the_prompts_of_the_row(label, parsed):
     prompts = [CACHE.manifest.prompts[position] for position in ROWS[label].prompts]
-    for section in training_runs.sections(option_of(label, 0, CACHE, parsed)):
+    for section in dataset_sections(option_of(label, 0, CACHE, parsed)):
         assert section.get("prompts", []) == prompts
         assert section.get("base", section)["type"] == "AGIQA3kDataset"
-        assert section.get("base", section)["dataroot_target"].endswith("images")
+        assert section.get("base", section)["root"] == str(parsed.root)
 
 
 def test_names_tell_rows_and_seeds_apart():
@@ -72,8 +73,8 @@ def test_the_table_gives_mean_and_deviation_over_seeds():
 
 
 def test_recipes_name_their_data_from_anywhere():
-    for section in training_runs.sections(training_runs.load_recipe("maagiqa_3k")):
-        for path in (section["cache"], section["base"]["dataroot_target"], section["base"]["meta_info_file"]):
+    for section in dataset_sections(training_runs.load_recipe("maagiqa_3k")):
+        for path in (section["cache"], section["base"]["root"]):
             assert Path(path).is_absolute()
 
 
@@ -83,7 +84,7 @@ def test_runs_end_in_the_leaderboards_report(agiqa3k, tmp_path):
     folder = tmp_path / "experiments" / "all_seed0"
     folder.mkdir(parents=True)
     rows.assign(score=rows["mos_quality"]).to_csv(folder / "test_scores.csv", index=False)
-    test = training_runs.with_root(training_runs.load_recipe("ablation_lite_3k"), agiqa3k)["test"]
+    test = with_root(training_runs.load_recipe("ablation_lite_3k"), agiqa3k)["test"]
     training_runs.report(tmp_path, test, {"all, MoE@agiqa-3k": "all_seed0"})
     (row,) = json.loads((tmp_path / "report" / "results.json").read_text())["splits"]["official"]["rows"]
     assert (row["srcc"]["value"], row["published"]["srcc"]) == (1, 0.8939)

@@ -2,10 +2,7 @@
 
 import json
 
-import numpy as np
-import pandas
 import pytest
-from PIL import Image
 from pyiqa.data import build_dataset
 
 from maagiqa_pyiqa.cli.main import main
@@ -15,6 +12,7 @@ from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, training_data_of_file
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.register import register
+from tests.helpers.public_data import write_dataset
 
 ROW = PublicDataset(
     key="tiny-1k",
@@ -32,27 +30,6 @@ ROW = PublicDataset(
     licence="CC0",
     reference="Nobody et al., 2030",
 )
-
-
-def write_dataset(root, public):
-    """A dataset in its published layout: as many rows as it has, of noise."""
-    (root / public_datasets.IMAGES).mkdir(parents=True)
-    rows = range(30)
-    names = [f"gan_{row:04d}.png" for row in rows]
-    for row, name in zip(rows, names, strict=True):
-        pixels = np.random.default_rng(row).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(root / public_datasets.IMAGES / name)
-    columns = {
-        public.name_column: names,
-        public.prompt_column: [f"prompt {row // 3}" for row in rows],
-        public.mos_column: [public.mos_range[1] * row / 30 for row in rows],
-    }
-    table = pandas.DataFrame(columns)
-    for column in public.group_columns:
-        if column != "generator":
-            table[column] = "a"
-    table.to_csv(root / public.csv, index=False)
-    return root
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ def test_the_papers_option_files_read_their_features_from_a_cache(name, request)
     option = yaml.safe_load((request.config.rootpath / "options" / f"{name}.yml").read_text())
     for section in (*option["datasets"].values(), option["test"]):
         assert section["type"] == "SemanticFeatureDataset"
-        assert section["cache"].startswith("../features/")
+        assert section["cache"].startswith("features/")
 
 
 @pytest.mark.parametrize(

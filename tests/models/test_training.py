@@ -18,12 +18,9 @@ from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, training_data_of_file
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel, check_option_sections
-from tests.helpers.places import ROOT
 
 IMAGES = 48
 RUN = "import sys; from pyiqa.train import train_pipeline; train_pipeline(sys.argv.pop(1))"
-OPTIONS = ROOT / "options"
-OPTION_FILES = sorted(path for path in OPTIONS.glob("*.yml") if not path.name.startswith("benchmark_"))
 METRICS = {
     "srcc_plcc": {"type": "calculate_srcc_plcc"},
     "srcc": {"type": "calculate_srcc"},
@@ -242,15 +239,6 @@ def test_missing_section_of_train_is_named(option, key):
     del option["train"][key]
     with pytest.raises(ValueError, match=f"train: .*{key}"):
         MAAGIQAModel(option)
-
-
-@pytest.mark.parametrize("path", OPTION_FILES, ids=lambda path: path.name)
-def test_every_option_file_of_the_repository_has_only_keys_that_are_read(path):
-    check_option_sections(yaml.safe_load(path.read_text()))
-
-
-def test_there_are_option_files():
-    assert OPTION_FILES
 
 
 # what the model adds to pyiqa's

@@ -63,3 +63,13 @@ def test_the_lock_goes_when_the_block_fails(tmp_path):
         raise RuntimeError
     with folder_lock(tmp_path, "training"):
         pass
+
+
+def test_a_lock_beside_the_folder_outlives_a_move_of_it(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with folder_lock(folder, "training", beside=True):
+        folder.rename(tmp_path / "run_archived")
+        with pytest.raises(FileExistsError, match=rf"runs in '{folder}'"), folder_lock(folder, "training", beside=True):
+            pass
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["run_archived"]
