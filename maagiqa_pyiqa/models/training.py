@@ -95,13 +95,20 @@ def _nothing_left_unless_begun(folder: Path, opt: Mapping[str, Any]) -> Iterator
     try:
         yield
     except BaseException:
-        begun = opt["model_type"] != OUR_MODEL or (folder / RESOLVED_OPTIONS).is_file()
-        if not begun and _inode(folder) != before:
+        if not _has_begun(folder, opt["model_type"]) and _inode(folder) != before:
             shutil.rmtree(folder, ignore_errors=True)
             for aside in folder.parent.glob(f"{folder.name}_archived_*"):
                 if _inode(aside) == before:
                     aside.rename(folder)
         raise
+
+
+def _has_begun(folder: Path, model_type: str) -> bool:
+    from pyiqa.utils.registry import MODEL_REGISTRY
+
+    if model_type == OUR_MODEL:  # it writes them once it is complete
+        return (folder / RESOLVED_OPTIONS).is_file()
+    return model_type in MODEL_REGISTRY
 
 
 def _inode(path: Path) -> int | None:
