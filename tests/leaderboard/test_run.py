@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from maagiqa_pyiqa.cli.main import main
-from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, read_option_file, run_benchmark
+from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, run_benchmark
+from maagiqa_pyiqa.support.option_files import read_option_file
 from tests.helpers import leaderboard_metrics
 from tests.helpers.benchmark_runs import N, draw, participants_of, rows_of
 from tests.helpers.places import ROOT
