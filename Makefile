@@ -21,7 +21,7 @@ lint: $(READY)
 # The training run behind maagiqa-lite, start to end: needs AGIQA-3k where the option file says
 lite: $(READY)
 	$(BIN)/python -m benchmarks.build_weights encoder
-	$(BIN)/maagiqa train -opt options/maagiqa_lite_3k.yml
+	$(BIN)/maagiqa train -opt maagiqa_lite_3k
 	$(BIN)/python -m benchmarks.build_weights lite experiments/maagiqa_lite_3k/models/net_best.pth
 
 $(VENV)/bin/python:

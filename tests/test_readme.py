@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from maagiqa_pyiqa.cli.main import VERBS, build_parser, main
+from maagiqa_pyiqa.support.option_files import find_option_file
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -62,7 +63,7 @@ def test_maagiqa_commands_run(workplace, checkpoint, line, request):
 @pytest.mark.parametrize("line", [line for line in commands("maagiqa") if " -opt " in line])
 def test_commands_with_options_name_a_file_that_exists(line):
     arguments, _ = build_parser().parse_known_args(shlex.split(line)[1:])
-    assert (ROOT / arguments.opt).is_file()
+    assert find_option_file(arguments.opt).is_file()
 
 
 @pytest.mark.parametrize("line", commands("make"))

@@ -12,6 +12,7 @@ from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, training_data_of_file
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.register import register
+from tests.helpers.places import ROOT
 from tests.helpers.public_data import write_dataset
 
 ROW = PublicDataset(
@@ -120,3 +121,10 @@ def test_class_of_no_public_dataset(new_row):
     assert dataset_of_class("CSVQualityDataset") is None
     with pytest.raises(ValueError, match="unknown option 'root'"):
         build_dataset({"type": "CSVQualityDataset", "name": "mine", "root": "x", "dataroot_target": "x"})
+
+
+@pytest.mark.parametrize("public", PUBLIC_DATASETS.values(), ids=PUBLIC_DATASETS)
+def test_the_page_on_data_says_what_the_table_says(public):
+    page = (ROOT / "docs" / "data.md").read_text()
+    for words in (public.title, public.class_name, public.key, public.csv, public.source, f"{public.rows:,}"):
+        assert words in page
