@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.outputs import add_outputs
+from maagiqa_pyiqa.cli.scoring import add_keep, collect, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.verbs import add_inputs, add_scoring_arguments, add_verb, positive, show
 from maagiqa_pyiqa.support.files import written_whole
 from maagiqa_pyiqa.support.text import printable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   maagiqa rank generations/ --top 10
   maagiqa rank generations/ --top 1 --per-prompt prompts.csv --copy-to best/
-  maagiqa rank generations/ -m maagiqa --device cuda --csv ranking.csv
+  maagiqa rank generations/ -m maagiqa --device cuda --csv ranking.csv --keep scores/
 """
 EVERYTHING = ""  # the one group where no prompts are given
 
@@ -39,25 +40,26 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--copy-to", metavar="DIR", help="copy what is kept there, named by prompt, rank and image")
     add_outputs(parser, "the ranking", "csv", "json")
     add_scoring_arguments(parser)
+    add_keep(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score, rank, copy; 1 if an image could not be scored."""
-    from tqdm import tqdm
-
+    """Score, rank, copy; 1 if an image could not be scored, 130 if it was interrupted, and then nothing else."""
     from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.metrics.ranking import rank_by_prompt
     from maagiqa_pyiqa.metrics.score_tables import RankingTable
-    from maagiqa_pyiqa.metrics.scoring import check_metric_names, create_metrics, score_images
+    from maagiqa_pyiqa.metrics.scoring import check_metric_names
 
     check_metric_names([arguments.metric])
     paths = find_files(arguments.inputs)
     prompts = _read_prompts(arguments, paths)
-    metrics, unavailable = create_metrics([arguments.metric], arguments.device)
+    unavailable, stream = start_scoring(arguments, paths, [arguments.metric])
     if unavailable:
         raise ValueError(f"metric {arguments.metric} cannot run here: {unavailable[arguments.metric]}")
-    stream = score_images(paths, metrics, batch_size=arguments.batch_size, workers=arguments.workers)
-    results = list(tqdm(stream, total=len(paths), unit="image", disable=None))
+    results, interrupted = collect(stream, len(paths))
+    if interrupted:
+        say_how_to_go_on(arguments, len(results), len(paths))
+        return 130
     ranking = rank_by_prompt(results, arguments.metric, prompts, arguments.top)
     show(arguments, RankingTable.from_ranking(ranking, arguments.metric))
     if arguments.copy_to:

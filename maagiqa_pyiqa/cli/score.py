@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.outputs import add_outputs
+from maagiqa_pyiqa.cli.scoring import Started, add_keep, collect, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_scoring_arguments, add_verb, show
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
@@ -32,13 +34,12 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     add_outputs(parser, "scores and failures", "csv", "json", "parquet")
     add_scoring_arguments(parser)
+    add_keep(parser)
     add_engine(parser, "copies of the metrics")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score and report; 1 if anything could not be scored."""
-    from tqdm import tqdm
-
+    """Score and report; 1 if anything could not be scored, 130 if it was interrupted."""
     from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.metrics.ranking import sort_best_first
     from maagiqa_pyiqa.metrics.score_tables import ScoreTable
@@ -47,32 +48,27 @@ def run(arguments: argparse.Namespace) -> int:
     names = list(dict.fromkeys(arguments.metric or ["maagiqa-lite"]))
     check_metric_names(names)
     paths = find_files(arguments.inputs)
-    unavailable, stream = (_start_local if arguments.engine == "local" else _start_ray)(arguments, paths, names)
+    unavailable, stream = (start_scoring if arguments.engine == "local" else _start_ray)(arguments, paths, names)
     for name, reason in unavailable.items():
         print(f"metric {name} cannot run here: {printable(reason)}", file=sys.stderr)
     metrics = [name for name in names if name not in unavailable]
     if not metrics:
         return 1
-    results = sort_best_first(list(tqdm(stream, total=len(paths), unit="image", disable=None)), metrics[0])
+    scored, interrupted = collect(stream, len(paths))
+    results = sort_best_first(scored, metrics[0])
     table = ScoreTable(results, metrics, unavailable)
     show(arguments, table, parquet=table.as_parquet)
     failed = [result for result in results if result.errors]
     _report_failures(failed)
+    if interrupted:
+        say_how_to_go_on(arguments, len(scored), len(paths))
+        return 130
     return 1 if failed or unavailable else 0
 
 
-def _start_local(
-    arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]
-) -> tuple[dict[str, str], Iterator[ImageScores]]:
-    from maagiqa_pyiqa.metrics.scoring import create_metrics, score_images
-
-    metrics, unavailable = create_metrics(names, arguments.device)
-    return unavailable, score_images(paths, metrics, batch_size=arguments.batch_size, workers=arguments.workers)
-
-
-def _start_ray(
-    arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]
-) -> tuple[dict[str, str], Iterator[ImageScores]]:
+def _start_ray(arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]) -> Started:
+    if arguments.keep:
+        raise InputError("'--keep' works with '--engine local' only; leave one of them out.")
     from maagiqa_pyiqa.metrics.on_ray import score_with_ray
     from maagiqa_pyiqa.support.devices import default_device
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +22,7 @@ from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.images.sources import ImageSource
 from maagiqa_pyiqa.semantics.extractor import create_extractor
+from maagiqa_pyiqa.support.stopping import set_by_signals
 
 REFRESH_SECONDS = 10.0  # how often to look what other processes have written
 
@@ -88,26 +86,8 @@ def extract(
             workers=workers,
             on_progress=lambda summary: bar.update(summary.done - bar.n),
         )
-        with _set_by_signals(extraction.stop):
+        with set_by_signals(extraction.stop):
             return extraction.run(sources)
-
-
-@contextlib.contextmanager
-def _set_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end a run after its current batch; a second one ends it at once."""
-
-    def set_or_interrupt(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        print("\nstopping after this batch; once more to stop now", file=sys.stderr)
-        stop.set()
-
-    previous = {number: signal.signal(number, set_or_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @dataclass

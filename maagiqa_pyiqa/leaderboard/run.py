@@ -15,7 +15,7 @@ from maagiqa_pyiqa.leaderboard.entrants import Entrant, default_entrants, parse_
 from maagiqa_pyiqa.leaderboard.results import Results
 from maagiqa_pyiqa.leaderboard.results_json import to_json
 from maagiqa_pyiqa.leaderboard.run_metrics import ScoringOptions, score_entrants
-from maagiqa_pyiqa.leaderboard.score_store import ScoreStore
+from maagiqa_pyiqa.metrics.score_store import ScoreStore
 from maagiqa_pyiqa.support.files import write_whole
 from maagiqa_pyiqa.support.options import parse_options, reject_unknown, require_integer
 

@@ -20,17 +20,16 @@ from tqdm import tqdm
 from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, RatedImage
 from maagiqa_pyiqa.leaderboard.entrants import Entrant
 from maagiqa_pyiqa.leaderboard.given_scores import read_scores
-from maagiqa_pyiqa.leaderboard.score_store import KeptScore, ScoreStore
 from maagiqa_pyiqa.metrics.availability import explain
 from maagiqa_pyiqa.metrics.cost import Cost, PeakMemory
 from maagiqa_pyiqa.metrics.identity import MetricIdentity, count_parameters, identify
-from maagiqa_pyiqa.metrics.scoring import ImageScores, score_images
+from maagiqa_pyiqa.metrics.kept_scoring import score_into_store
+from maagiqa_pyiqa.metrics.score_store import KeptScore, ScoreStore
 from maagiqa_pyiqa.support.devices import default_device
 from maagiqa_pyiqa.support.options import require_integer
 from maagiqa_pyiqa.support.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
 
 FATAL = (OSError, ImportError, MemoryError)  # images are decoded by then, so no image's fault
-COMMIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,42 +148,20 @@ def _score(
     np.random.seed(options.seed)  # pyiqa's random crops are numpy's
     key_of = {path: pixel for pixel, path in missing.items()}
     start, scored = time.perf_counter(), 0
-    stream = score_images(
-        list(key_of), {name: metric}, batch_size=options.batch_size, workers=options.workers, fatal=FATAL
+    stream = score_into_store(
+        store,
+        {name: key},
+        {name: metric},
+        key_of,
+        batch_size=options.batch_size,
+        workers=options.workers,
+        fatal=FATAL,
+        keep_failures=True,
     )
-    with _Writer(store, key) as writer:
+    with contextlib.closing(stream):
         for result in tqdm(stream, total=len(missing), desc=name, unit="image", disable=None):
-            writer.add(key_of[result.path], _kept(name, result))
             scored += name in result.scores
     return scored, time.perf_counter() - start
-
-
-def _kept(name: str, result: ImageScores) -> KeptScore:
-    return KeptScore(result.scores.get(name), result.gates.get(name), next(iter(result.errors.values()), None))
-
-
-class _Writer:
-    """Commits scores about once a second, and what is left when the block ends, however it ends."""
-
-    def __init__(self, store: ScoreStore, participant: str) -> None:
-        self._store, self._participant = store, participant
-        self._waiting: dict[bytes, KeptScore] = {}
-        self._last = time.monotonic()
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._commit()
-
-    def add(self, key: bytes, score: KeptScore) -> None:
-        self._waiting[key] = score
-        if time.monotonic() - self._last >= COMMIT_SECONDS:
-            self._commit()
-
-    def _commit(self) -> None:
-        self._store.write(self._participant, self._waiting)
-        self._waiting, self._last = {}, time.monotonic()
 
 
 def _collect(

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, read_image
 from maagiqa_pyiqa.metrics.availability import explain, short_reason
 from maagiqa_pyiqa.support.options import nearest
+from maagiqa_pyiqa.support.stopping import ignore_signals
 
 Metrics = Mapping[str, torch.nn.Module]
 ONE_AT_A_TIME = frozenset({"qalign", "qalign_4bit", "qalign_8bit"})  # metrics that take no batch
@@ -109,7 +110,9 @@ def score_images(
         One ImageScores for every path: unreadable images, failing batches (repeated one by one) and scores that
         are not finite are entries with a reason, never an exception.
     """
-    files = DataLoader(_Files(paths), batch_size=None, num_workers=min(workers, len(paths)))
+    files = DataLoader(
+        _Files(paths), batch_size=None, num_workers=min(workers, len(paths)), worker_init_fn=ignore_signals
+    )
     for indices, images in _batches_of_one_size(files, batch_size):
         if isinstance(images, str):
             yield ImageScores(paths[indices[0]], errors={"": images})

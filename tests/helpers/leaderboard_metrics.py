@@ -68,8 +68,8 @@ def configs():
 
 if __name__ == "__main__":
     from maagiqa_pyiqa.cli.main import main
-    from maagiqa_pyiqa.leaderboard import run_metrics
+    from maagiqa_pyiqa.metrics import kept_scoring
 
     DEFAULT_CONFIGS.update(configs())
-    run_metrics.COMMIT_SECONDS = 0.0
+    kept_scoring.COMMIT_SECONDS = 0.0
     sys.exit(main(["benchmark", "-opt", sys.argv[1]]))

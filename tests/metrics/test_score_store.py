@@ -5,9 +5,9 @@ import sqlite3
 import pytest
 from PIL import Image
 
-from maagiqa_pyiqa.leaderboard import score_store
-from maagiqa_pyiqa.leaderboard.score_store import KeptScore, ScoreStore
+from maagiqa_pyiqa.metrics import score_store
 from maagiqa_pyiqa.metrics.cost import Cost
+from maagiqa_pyiqa.metrics.score_store import KeptScore, ScoreStore
 
 KEYS = [bytes([i]) * 32 for i in range(4)]
 

@@ -1,0 +1,75 @@
+"""What ``score`` and ``rank`` share: metrics that score files, scores that are kept, an end in order when stopped."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.metrics.scoring import ImageScores
+
+STORE = "scores.sqlite"  # as a benchmark's folder has it, which can be named too
+Started = tuple[dict[str, str], Iterator["ImageScores"]]
+
+
+def add_keep(parser: argparse.ArgumentParser) -> None:
+    """Add ``--keep``."""
+    parser.add_argument(
+        "--keep", metavar="DIR", help="keep scores there, or in a benchmark's folder; what is there is not scored again"
+    )
+
+
+def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]) -> Started:
+    """Create metrics in this process.
+
+    Returns:
+        Metrics that cannot run with the reason, and the scores by the others as they come.
+    """
+    from maagiqa_pyiqa.metrics.kept_scoring import identify_metrics, score_with_store
+    from maagiqa_pyiqa.metrics.score_store import ScoreStore
+    from maagiqa_pyiqa.metrics.scoring import create_metrics, score_images
+
+    store = ScoreStore(Path(arguments.keep).expanduser() / STORE) if arguments.keep else None
+    metrics, unavailable = create_metrics(names, arguments.device)
+    options = {"batch_size": arguments.batch_size, "workers": arguments.workers}
+    if store is None:
+        return unavailable, score_images(paths, metrics, **options)
+    keys, unknown = identify_metrics(metrics)
+    metrics = {name: metrics[name] for name in keys}
+    return {**unavailable, **unknown}, score_with_store(store, keys, metrics, paths, **options)
+
+
+def collect(stream: Iterator[ImageScores], total: int) -> tuple[list[ImageScores], bool]:
+    """Take scores until they end, or Ctrl-C or SIGTERM asks to stop; the second value says which."""
+    from tqdm import tqdm
+
+    from maagiqa_pyiqa.support.stopping import set_by_signals
+
+    results: list[ImageScores] = []
+    stop = threading.Event()
+    with set_by_signals(stop):
+        with contextlib.suppress(KeyboardInterrupt):  # a second signal
+            for result in tqdm(stream, total=total, unit="image", disable=None):
+                results.append(result)
+                if stop.is_set():
+                    break
+            else:
+                return results, False
+        with contextlib.suppress(KeyboardInterrupt):
+            stream.close()  # type: ignore[attr-defined]  # both engines give generators
+    return results, len(results) < total
+
+
+def say_how_to_go_on(arguments: argparse.Namespace, done: int, total: int) -> None:
+    """Tell after an interruption what there is and how to get the rest."""
+    remedy = (
+        "the same command again scores the rest"
+        if arguments.keep
+        else "with --keep DIR, a second run would score only the rest"
+    )
+    print(f"\ninterrupted: {done} of {total} images are scored; {remedy}", file=sys.stderr)
