@@ -39,11 +39,6 @@ def wait_for(started, folder, number):
         time.sleep(0.01)
 
 
-def counted(text):
-    """How many images a command that ended gave to its metrics."""
-    return int(text.rsplit("images scored: ", 1)[1].split()[0])
-
-
 if __name__ == "__main__":
     from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
@@ -53,6 +48,4 @@ if __name__ == "__main__":
 
     DEFAULT_CONFIGS.update(leaderboard_metrics.configs())
     kept_scoring.COMMIT_SECONDS = 0.0
-    code = main(sys.argv[1:])
-    print(f"images scored: {len(leaderboard_metrics.CALLS)}", file=sys.stderr)
-    sys.exit(code)
+    sys.exit(main(sys.argv[1:]))
