@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import torch
-from tqdm import tqdm
 
 from maagiqa_pyiqa.cache.keys import ImageFile
 from maagiqa_pyiqa.cache.manifest import Manifest
@@ -17,6 +16,7 @@ from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.images.sources import ImageSource
 from maagiqa_pyiqa.support.files import written_whole
+from maagiqa_pyiqa.support.progress import progress
 
 PROMPTS = ("semantic_content", "coherence")
 BATCH = 1024
@@ -83,10 +83,12 @@ def import_official(folder: str | Path, sources: Sequence[ImageSource], location
     dtype = "float16" if first.dtype == torch.float16 else "float32"
     cache = CacheWriter.create(location, OfficialFiles(first.shape[1]), dtype)
     cached = set(cache.entries())
-    for start in tqdm(range(0, len(sources), BATCH), unit="batch", disable=None):
-        entries = [_entry(source) for source in sources[start : start + BATCH]]
-        new = [entry for entry in entries if entry not in cached]
-        cache.append(new, _stacked(folder, new, cache.manifest))
+    with progress(total=len(sources)) as bar:
+        for start in range(0, len(sources), BATCH):
+            entries = [_entry(source) for source in sources[start : start + BATCH]]
+            new = [entry for entry in entries if entry not in cached]
+            cache.append(new, _stacked(folder, new, cache.manifest))
+            bar.update(len(entries))
     return cache
 
 
@@ -137,7 +139,7 @@ def export_official(cache: CacheReader, folder: str | Path) -> int:
         raise ValueError(f"the authors' layout holds {PROMPTS}; this cache holds {cache.manifest.prompts}.")
     rows = _row_of_stem(cache)
     dtype = TORCH_DTYPES[cache.manifest.dtype]
-    for stem, row in tqdm(rows.items(), unit="image", disable=None):
+    for stem, row in progress(rows.items(), total=len(rows)):
         vectors = cache.get([row])[0].to(dtype)
         for path, vector in zip(_files_of_stem(Path(folder).expanduser(), stem), vectors, strict=True):
             with written_whole(path) as aside:

@@ -46,15 +46,14 @@ def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], names: S
 
 def collect(stream: Iterator[ImageScores], total: int) -> tuple[list[ImageScores], bool]:
     """Take scores until they end, or Ctrl-C or SIGTERM asks to stop; the second value says which."""
-    from tqdm import tqdm
-
+    from maagiqa_pyiqa.support.progress import progress
     from maagiqa_pyiqa.support.stopping import set_by_signals
 
     results: list[ImageScores] = []
     stop = threading.Event()
     with set_by_signals(stop):
         with contextlib.suppress(KeyboardInterrupt):  # a second signal
-            for result in tqdm(stream, total=total, unit="image", disable=None):
+            for result in progress(stream, total=total):
                 results.append(result)
                 if stop.is_set():
                     break

@@ -8,14 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from maagiqa_pyiqa.cache.failures import FailureNotes
 from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.extraction.run import Extraction, Summary
 from maagiqa_pyiqa.images.sources import ImageSource, is_url
 from maagiqa_pyiqa.semantics.extractor import create_extractor, parse_spec
+from maagiqa_pyiqa.support.progress import progress
 from maagiqa_pyiqa.support.ray_pool import device_in_actor, run_tasks, split_tasks
 
 
@@ -57,7 +56,7 @@ def extract_with_ray(
     tasks = split_tasks(sources, actors, options.get("batch_size"))
     summary = Summary()
     try:
-        with tqdm(total=len(sources), unit="image", disable=None) as bar:
+        with progress(total=len(sources)) as bar:
             for part in run_tasks(make, tasks, actors, options["device"]):
                 summary.add(part)
                 bar.update(part.done)

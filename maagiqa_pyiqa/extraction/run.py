@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from maagiqa_pyiqa.cache.failures import Failure
 from maagiqa_pyiqa.cache.index import ABSENT
@@ -22,6 +21,7 @@ from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.images.sources import ImageSource
 from maagiqa_pyiqa.semantics.extractor import create_extractor
+from maagiqa_pyiqa.support.progress import progress
 from maagiqa_pyiqa.support.stopping import set_by_signals
 
 REFRESH_SECONDS = 10.0  # how often to look what other processes have written
@@ -78,7 +78,7 @@ def extract(
     """
     extractor = create_extractor(**extractor_options)
     cache = CacheWriter.create(location, extractor, cache_dtype)
-    with tqdm(total=len(sources), unit="image", disable=None) as bar:
+    with progress(total=len(sources)) as bar:
         extraction = Extraction(
             extractor,
             cache,

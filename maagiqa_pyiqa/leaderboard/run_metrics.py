@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, RatedImage
 from maagiqa_pyiqa.leaderboard.entrants import Entrant
@@ -27,6 +26,7 @@ from maagiqa_pyiqa.metrics.kept_scoring import score_into_store
 from maagiqa_pyiqa.metrics.score_store import KeptScore, ScoreStore
 from maagiqa_pyiqa.support.devices import default_device
 from maagiqa_pyiqa.support.options import require_integer
+from maagiqa_pyiqa.support.progress import progress
 from maagiqa_pyiqa.support.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
 
 FATAL = (OSError, ImportError, MemoryError)  # images are decoded by then, so no image's fault
@@ -159,7 +159,7 @@ def _score(
         keep_failures=True,
     )
     with contextlib.closing(stream):
-        for result in tqdm(stream, total=len(missing), desc=name, unit="image", disable=None):
+        for result in progress(stream, total=len(missing), what=name):
             scored += name in result.scores
     return scored, time.perf_counter() - start
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from maagiqa_pyiqa.cache.keys import pixel_key
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.metrics.cost import Cost
+from maagiqa_pyiqa.support.progress import progress
 
 FORMAT = 1
 BUSY_SECONDS = 60.0  # how long a commit waits for another process
@@ -148,7 +147,7 @@ class ScoreStore:
         }
         states = [_state(path) for path in paths]
         new = list(dict.fromkeys(state for state in states if state and state not in known))
-        with ThreadPoolExecutor(max(1, workers)) as pool, _progress(len(new)) as bar:
+        with ThreadPoolExecutor(max(1, workers)) as pool, progress(total=len(new), what="reading images") as bar:
             for start in range(0, len(new), COMMIT_IMAGES):
                 part = new[start : start + COMMIT_IMAGES]
                 found = dict(zip(part, pool.map(_decoded_key, part), strict=True))
@@ -161,10 +160,6 @@ class ScoreStore:
         with self._database as database:
             rows = [(*state, key) for state, key in keys.items()]
             database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
-
-
-def _progress(total: int) -> tqdm:
-    return tqdm(total=total, desc="reading images", unit="image", disable=None if total else True)
 
 
 def _state(path: Path) -> tuple[str, int, int] | None:
