@@ -1,9 +1,12 @@
-"""Fixtures: real data (tests that need it are skipped where it is absent), real images, small networks."""
+"""Fixtures that many tests share: real images, small networks, and all of AGIQA-3k where it is at hand."""
 
+import itertools
 import os
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+import pandas
 import pytest
 import torch
 from hypothesis import settings
@@ -12,6 +15,7 @@ from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from tests.helpers.mplug_owl2_models import random_picture, write_model
+from tests.helpers.places import GOLDEN, ROOT, SAMPLE
 
 # a busy machine is no failure
 settings.register_profile("patient", deadline=None)
@@ -32,28 +36,42 @@ TINY = {
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """Folder of recorded values and real data, beside the repository unless MAAGIQA_SHARED names another."""
-    folder = Path(os.environ.get("MAAGIQA_SHARED", Path(__file__).parents[2] / "shared"))
+def whole_agiqa3k() -> Path:
+    """All 2,982 images and ``data.csv``: in ``shared`` beside the repository, or where MAAGIQA_SHARED says."""
+    folder = Path(os.environ.get("MAAGIQA_SHARED", ROOT.parent / "shared")) / "data" / "AGIQA-3K"
     if not folder.is_dir():
-        pytest.skip("no recorded values and real data: no 'shared' beside the repository or at MAAGIQA_SHARED")
+        pytest.skip("needs all images of AGIQA-3k, as data/AGIQA-3K in a folder that MAAGIQA_SHARED names")
     return folder
 
 
 @pytest.fixture(scope="session")
-def agiqa3k(shared) -> Path:
-    """AGIQA-3K: ``images/`` and ``data.csv``."""
-    folder = shared / "data" / "AGIQA-3K"
-    if not folder.is_dir():
-        pytest.skip(f"no AGIQA-3K in '{shared.name}'")
-    return folder
+def prompt_ids() -> dict[str, list[str]]:
+    """Whole data sets as their prompts are shared between rows: a number for each prompt, in the order of the CSV."""
+    with np.load(GOLDEN / "prompt_ids.npz") as recorded:
+        return {name: [str(number) for number in recorded[name]] for name in recorded.files}
 
 
 @pytest.fixture(scope="session")
-def image_paths(agiqa3k) -> list[Path]:
+def image_paths() -> list[Path]:
     """Four real images of four generators."""
     names = ("AttnGAN_normal_040", "DALLE2_normal_010", "midjourney_normal_010", "sd1.5_lowcorr_065")
-    return [agiqa3k / "images" / f"{name}.jpg" for name in names]
+    return [SAMPLE / "images" / f"{name}.jpg" for name in names]
+
+
+@pytest.fixture(scope="session")
+def quarters(tmp_path_factory) -> Path:
+    """A data set of 48 images, as AGIQA-3k lies on disk: the quarters of twelve of its images, with their rows."""
+    folder = tmp_path_factory.mktemp("quarters")
+    (folder / "images").mkdir()
+    rows = []
+    for row in pandas.read_csv(SAMPLE / "data.csv").to_dict("records"):
+        image = Image.open(SAMPLE / "images" / row["name"])
+        for left, top in itertools.product((0, 256), repeat=2):
+            name = f"{row['name'].removesuffix('.jpg')}_{left}_{top}.png"
+            image.crop((left, top, left + 256, top + 256)).save(folder / "images" / name)
+            rows.append({**row, "name": name})
+    pandas.DataFrame(rows).to_csv(folder / "data.csv", index=False)
+    return folder
 
 
 @pytest.fixture(scope="session")

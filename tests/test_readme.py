@@ -4,15 +4,14 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from maagiqa_pyiqa.cli.main import VERBS, build_parser, main
 from maagiqa_pyiqa.support.option_files import find_option_file
+from tests.helpers.places import ROOT, SAMPLE
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
@@ -42,12 +41,12 @@ def test_python_snippets_run(workplace, code):
 
 
 @pytest.mark.parametrize("line", [line for line in commands("maagiqa") if " -opt " not in line])
-def test_maagiqa_commands_run(workplace, checkpoint, line, request):
+def test_maagiqa_commands_run(workplace, checkpoint, line):
     (workplace / "DIR").symlink_to(checkpoint)  # a small model in the published format
     if " cache " in line:
         assert main(["extract", "pictures/", "--cache", "features", "--extractor", "visual"]) == 0
     if "data.csv" in line:
-        line = line.replace("AGIQA-3K", str(request.getfixturevalue("agiqa3k")))
+        line = line.replace("AGIQA-3K", str(SAMPLE))
     if "doctor" in line:
         # in a process of its own, as users run it: a hub client that is loaded already would retry for a minute
         done = subprocess.run(

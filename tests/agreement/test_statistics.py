@@ -12,6 +12,7 @@ from maagiqa_pyiqa.agreement.statistics import (
     calculate_srcc_plcc,
     evaluate,
 )
+from tests.helpers.places import GOLDEN
 
 
 def sample(seed, n, noise):
@@ -22,9 +23,9 @@ def sample(seed, n, noise):
 
 
 @pytest.mark.parametrize("case", range(3))
-def test_figures_are_those_of_the_authors_evaluation_code(shared, case):
+def test_figures_are_those_of_the_authors_evaluation_code(case):
     # recorded from the authors' code, see the file
-    recorded = json.loads((shared / "fixtures" / "official-metrics.json").read_text())["cases"][case]
+    recorded = json.loads((GOLDEN / "official-metrics.json").read_text())["cases"][case]
     figures = evaluate(*sample(recorded["seed"], recorded["n"], recorded["noise"]))
     ours = [figures[name] for name in ("srcc", "plcc_fitted", "krcc", "rmse_fitted")]
     np.testing.assert_allclose(ours, recorded["metrics"], rtol=0, atol=1e-4)

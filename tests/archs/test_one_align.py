@@ -20,6 +20,7 @@ from maagiqa_pyiqa.semantics.mplug_owl2.loading import load_mplug_owl2
 from maagiqa_pyiqa.semantics.mplug_owl2.pixels import ClipPixels
 from maagiqa_pyiqa.semantics.mplug_owl2.tokens import LlamaTokens
 from tests.helpers.mplug_owl2_models import GRAY, random_picture, write_saturating
+from tests.helpers.places import TINY_MPLUG_OWL2
 
 CPU = torch.device("cpu")
 # as pyiqa/archs/q_align/modeling_mplug_owl2.py of pyiqa 0.1.16 writes them, for images
@@ -72,9 +73,8 @@ def test_scores_are_those_of_a_plain_forward(metric, checkpoint, batch, task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_scores_on_the_recorded_checkpoint_are_those_of_a_plain_forward(shared, batch, task):
-    folder = shared / "fixtures" / "tiny-mplug-owl2"
-    assert_same(OneAlign(folder, task=task)(batch), plain_scores(folder, batch, task))
+def test_scores_on_the_recorded_checkpoint_are_those_of_a_plain_forward(batch, task):
+    assert_same(OneAlign(TINY_MPLUG_OWL2, task=task)(batch), plain_scores(TINY_MPLUG_OWL2, batch, task))
 
 
 def test_prompt_and_words_are_those_of_pyiqa():

@@ -1,10 +1,9 @@
 """The network gives the numbers of the authors' code.
 
-Recorded values: ``fixtures/official-head`` of the shared folder, the authors' own network on three real images with
-seeded weights; ``golden_seed3.json`` says how.
+Recorded values: ``tests/golden/official-head``, the authors' own network on three real images with seeded weights;
+``golden_seed3.json`` says how.
 """
 
-import importlib.util
 import json
 
 import cv2
@@ -19,39 +18,31 @@ from torchvision.transforms.functional import to_tensor
 from maagiqa_pyiqa.archs.checkpoint import COMPUTED_BUFFERS, convert_official, save_checkpoint
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.images.tensors import squash
+from tests.helpers.places import GOLDEN, SAMPLE
+from tests.helpers.seeded_weights import seeded_weights
+
+HEAD = GOLDEN / "official-head"
 
 
 @pytest.fixture(scope="module")
-def head(shared):
-    return shared / "fixtures" / "official-head"
+def golden():
+    return json.loads((HEAD / "golden_seed3.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def golden(head):
-    return json.loads((head / "golden_seed3.json").read_text())
+def shapes():
+    return json.loads((HEAD / "checkpoint_shapes.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def shapes(head):
-    return json.loads((head / "checkpoint_shapes.json").read_text())
+def recorded_input():
+    return torch.from_numpy(np.load(HEAD / "inputs_224_uint8.npy")).permute(0, 3, 1, 2)
 
 
 @pytest.fixture(scope="module")
-def recorded_input(head):
-    return torch.from_numpy(np.load(head / "inputs_224_uint8.npy")).permute(0, 3, 1, 2)
-
-
-def seeded_weights(head, shapes, seed):
-    spec = importlib.util.spec_from_file_location("seeded", head / "seeded.py")
-    seeded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(seeded)
-    return seeded.fill(shapes, seed)
-
-
-@pytest.fixture(scope="module")
-def official_net(head, shapes, tmp_path_factory):
+def official_net(shapes, tmp_path_factory):
     path = tmp_path_factory.mktemp("official") / "published.pt"
-    torch.save(seeded_weights(head, shapes, 3), path)
+    torch.save(seeded_weights(shapes, 3), path)
     net = MAAGIQA(pretrained_model_path=path).eval()
     path.unlink()  # half a gigabyte
     return net
@@ -88,9 +79,9 @@ def test_authors_checkpoint_fills_the_network_and_leaves_out_what_it_never_uses(
     assert published - sum(shape.numel() for shape in own.values()) == 43_311_227
 
 
-def test_squash_of_the_images_is_the_recorded_input_to_one_level(agiqa3k, golden, recorded_input):
+def test_squash_of_the_images_is_the_recorded_input_to_one_level(golden, recorded_input):
     for name, expected in zip(golden["images"], recorded_input, strict=True):
-        x = to_tensor(Image.open(agiqa3k / "images" / name).convert("RGB")).unsqueeze(0)
+        x = to_tensor(Image.open(SAMPLE / "images" / name).convert("RGB")).unsqueeze(0)
         difference = (squash(x, 224)[0] * 255).round().int() - expected.int()
         assert difference.abs().max() <= 1
 

@@ -78,13 +78,13 @@ def test_recipes_name_their_data_from_anywhere():
             assert Path(path).is_absolute()
 
 
-def test_runs_end_in_the_leaderboards_report(agiqa3k, tmp_path):
-    table = pandas.read_csv(agiqa3k / "data.csv")
+def test_runs_end_in_the_leaderboards_report(quarters, tmp_path):
+    table = pandas.read_csv(quarters / "data.csv")
     rows = table.iloc[make_split("official", None, len(table))["test"]]
     folder = tmp_path / "experiments" / "all_seed0"
     folder.mkdir(parents=True)
     rows.assign(score=rows["mos_quality"]).to_csv(folder / "test_scores.csv", index=False)
-    test = with_root(training_runs.load_recipe("ablation_lite_3k"), agiqa3k)["test"]
+    test = with_root(training_runs.load_recipe("ablation_lite_3k"), quarters)["test"]
     training_runs.report(tmp_path, test, {"all, MoE@agiqa-3k": "all_seed0"})
     (row,) = json.loads((tmp_path / "report" / "results.json").read_text())["splits"]["official"]["rows"]
     assert (row["srcc"]["value"], row["published"]["srcc"]) == (1, 0.8939)

@@ -16,6 +16,7 @@ from maagiqa_pyiqa.semantics.prompts import QUESTIONS
 from tests.helpers import cache_contents
 from tests.helpers.cache_contents import assert_holds, put
 from tests.helpers.fake_extractor import FakeExtractor
+from tests.helpers.places import TINY_MPLUG_OWL2
 
 cache, folder = cache_contents.cache, cache_contents.folder
 
@@ -78,12 +79,12 @@ def test_the_place_where_long_values_differ_is_shown(folder):
 
 
 @pytest.fixture
-def tiny(shared, tmp_path):
+def tiny(tmp_path):
     """Makes the recorded tiny mPLUG-Owl2, from a copy of its files that may be changed first."""
 
     def make(change=lambda folder: None, **options):
         folder = tmp_path / f"model-{len(list(tmp_path.iterdir()))}"
-        shutil.copytree(shared / "fixtures" / "tiny-mplug-owl2", folder)
+        shutil.copytree(TINY_MPLUG_OWL2, folder)
         change(folder)
         return MplugOwl2Extractor(folder, **options)
 

@@ -16,6 +16,7 @@ from maagiqa_pyiqa.data.agi_dataset import AGIQA3kDataset, AIGCQA20kDataset, CSV
 from maagiqa_pyiqa.data.splits import PARTS, make_split, official_split, prompt_disjoint_split
 from maagiqa_pyiqa.data.transforms import RandomHeightFlip, RandomQuarterTurns, Squash, build_transforms
 from maagiqa_pyiqa.images.tensors import squash
+from tests.helpers.places import SAMPLE
 
 # splits
 
@@ -52,18 +53,18 @@ def assert_disjoint_and_whole(split, prompts):
     assert len(set.union(*parts.values())) == sum(map(len, parts.values()))
 
 
-@pytest.mark.parametrize("csv", ["AGIQA-3K/data.csv", "AIGCQA-20K/info_train.csv"])
+@pytest.mark.parametrize("name", ["agiqa_3k", "aigcqa_20k"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_prompt_disjoint_split_of_real_data_shares_no_prompt_and_keeps_the_shares(shared, csv, seed):
-    prompts = list(pandas.read_csv(shared / "data" / csv)["prompt"])
+def test_prompt_disjoint_split_of_real_data_shares_no_prompt_and_keeps_the_shares(prompt_ids, name, seed):
+    prompts = prompt_ids[name]
     split = prompt_disjoint_split(prompts, seed)
     assert_disjoint_and_whole(split, prompts)
     for part, share in {"train": 0.7, "val": 0.1, "test": 0.2}.items():
         assert len(split[part]) == pytest.approx(share * len(prompts), rel=0.03)
 
 
-def test_every_test_image_of_the_official_split_shares_its_prompt_with_a_training_image(agiqa3k):
-    prompts = list(pandas.read_csv(agiqa3k / "data.csv")["prompt"])
+def test_every_test_image_of_the_official_split_shares_its_prompt_with_a_training_image(prompt_ids):
+    prompts = prompt_ids["agiqa_3k"]
     parts = prompts_of(official_split(len(prompts)), prompts)
     assert parts["test"] <= parts["train"]  # why prompt-disjoint is reported beside it
 
@@ -139,42 +140,55 @@ def own_options(folder, **options):
     }
 
 
-@pytest.fixture
-def agiqa3k_options(agiqa3k):
+def agiqa3k_options(folder, **options):
     return {
         "type": "AGIQA3kDataset",
         "name": "3k",
-        "dataroot_target": str(agiqa3k / "images"),
-        "meta_info_file": str(agiqa3k / "data.csv"),
+        "dataroot_target": str(folder / "images"),
+        "meta_info_file": str(folder / "data.csv"),
+        **options,
     }
 
 
 @pytest.mark.parametrize(("phase", "count"), [("train", 2087), ("val", 298), ("test", 597)])
-def test_agiqa3k_has_the_authors_parts(agiqa3k_options, agiqa3k, phase, count):
-    dataset = AGIQA3kDataset({**agiqa3k_options, "phase": phase})
-    table = pandas.read_csv(agiqa3k / "data.csv")
+def test_agiqa3k_has_the_authors_parts(whole_agiqa3k, phase, count):
+    dataset = AGIQA3kDataset(agiqa3k_options(whole_agiqa3k, phase=phase))
+    table = pandas.read_csv(whole_agiqa3k / "data.csv")
     first = table.iloc[official_split(2982)[phase][0]]
     item = dataset[0]
     assert len(dataset) == count
-    assert item["img_path"] == str(agiqa3k / "images" / first["name"])
+    assert item["img_path"] == str(whole_agiqa3k / "images" / first["name"])
     assert item["mos_label"].tolist() == pytest.approx([first["mos_quality"]])
     assert torch.equal(item["img"], to_tensor(Image.open(item["img_path"]).convert("RGB")))
 
 
-def test_agiqa3k_can_be_split_by_prompt(agiqa3k_options):
-    parts = [
-        {path for path, _ in AGIQA3kDataset({**agiqa3k_options, "phase": phase, "split": "prompt-disjoint"}).paths_mos}
-        for phase in PARTS
-    ]
-    assert len(set.union(*parts)) == 2982
+def agiqa3k_parts(folder):
+    """Paths of each part of the prompt-disjoint split."""
+    options = agiqa3k_options(folder, split="prompt-disjoint")
+    return [{path for path, _ in AGIQA3kDataset({**options, "phase": phase}).paths_mos} for phase in PARTS]
 
 
-def test_part_can_differ_from_the_phase(agiqa3k_options):
-    assert len(AGIQA3kDataset({**agiqa3k_options, "phase": "val", "part": "test"})) == 597
+def test_agiqa3k_can_be_split_by_prompt():
+    assert len(set.union(*agiqa3k_parts(SAMPLE))) == sum(map(len, agiqa3k_parts(SAMPLE))) == 12
 
 
-def test_aigcqa20k_reads_the_published_table_and_misses_its_images(shared, tmp_path):
-    table = shared / "data" / "AIGCQA-20K" / "info_train.csv"
+def test_the_whole_of_agiqa3k_can_be_split_by_prompt(whole_agiqa3k):
+    assert len(set.union(*agiqa3k_parts(whole_agiqa3k))) == 2982
+
+
+def test_part_can_differ_from_the_phase():
+    sample = AGIQA3kDataset(agiqa3k_options(SAMPLE, phase="val", part="test"))
+    assert len(sample) == len(official_split(12)["test"]) == 3
+
+
+def test_part_of_the_whole_of_agiqa3k_can_differ_from_the_phase(whole_agiqa3k):
+    assert len(AGIQA3kDataset(agiqa3k_options(whole_agiqa3k, phase="val", part="test"))) == 597
+
+
+def test_aigcqa20k_reads_the_published_columns_and_misses_its_images(prompt_ids, tmp_path):
+    table = tmp_path / "info_train.csv"
+    names = ["DALLE2_0000.png", *(f"{number}.png" for number in range(1, 14000))]
+    pandas.DataFrame({"name": names, "prompt": prompt_ids["aigcqa_20k"], "mos": 2.5}).to_csv(table, index=False)
     section = own_options(tmp_path, type="AIGCQA20kDataset", dataroot_target=str(tmp_path), meta_info_file=str(table))
     del section["path_column"], section["mos_column"]
     with pytest.raises(ValueError, match=r"14000 problems\n  DALLE2_0000\.png: no such image") as error:
@@ -288,8 +302,8 @@ def test_pyiqa_builds_dataset_and_loader_with_workers(folder):
     assert torch.cat([batch["mos_label"] for batch in batches]).flatten().tolist() == [i / 2 for i in range(10)]
 
 
-def test_pyiqa_finds_every_dataset_by_its_name(agiqa3k_options, folder):
-    assert isinstance(build_dataset({**agiqa3k_options, "phase": "val"}), AGIQA3kDataset)
+def test_pyiqa_finds_every_dataset_by_its_name(folder):
+    assert isinstance(build_dataset(agiqa3k_options(SAMPLE, phase="val")), AGIQA3kDataset)
     assert type(build_dataset(own_options(folder))) is CSVQualityDataset
 
 

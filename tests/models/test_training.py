@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 
-import pandas
 import pytest
 import torch
 import yaml
@@ -19,7 +18,6 @@ from maagiqa_pyiqa.leaderboard.training_data import TrainingData, training_data_
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel, check_option_sections
 
-IMAGES = 48
 RUN = "import sys; from pyiqa.train import train_pipeline; train_pipeline(sys.argv.pop(1))"
 METRICS = {
     "srcc_plcc": {"type": "calculate_srcc_plcc"},
@@ -70,24 +68,12 @@ def batch(images, features):
 # a whole run
 
 
-@pytest.fixture(scope="module")
-def data(agiqa3k, tmp_path_factory):
-    """Real images and their labels in a folder of their own."""
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "images").mkdir()
-    table = pandas.read_csv(agiqa3k / "data.csv").iloc[:: 2982 // IMAGES][:IMAGES]
-    for name in table["name"]:
-        (folder / "images" / name).symlink_to(agiqa3k / "images" / name)
-    table[["name", "mos_quality"]].to_csv(folder / "labels.csv", index=False)
-    return folder
-
-
-def run_options(network, data):
+def run_options(network, folder):
     """The option file of a whole run of two epochs, as a user would write it."""
     dataset = {
         "type": "AGIQA3kDataset",
-        "dataroot_target": str(data / "images"),
-        "meta_info_file": str(data / "labels.csv"),
+        "dataroot_target": str(folder / "images"),
+        "meta_info_file": str(folder / "data.csv"),
         "augment": {"squash": 64},
         "batch_size_per_gpu": 8,
         "num_worker_per_gpu": 0,
@@ -118,10 +104,10 @@ def run(option, root):
 
 
 @pytest.fixture(scope="module")
-def finished(data, tiny_options, tmp_path_factory):
+def finished(quarters, tiny_options, tmp_path_factory):
     """A finished run: its folder and its log."""
     root = tmp_path_factory.mktemp("run")
-    result = run(run_options(tiny_options, data), root)
+    result = run(run_options(tiny_options, quarters), root)
     assert result.returncode == 0, result.stderr[-1500:]
     (log,) = (root / "experiments" / "tiny").glob("train_*.log")
     return root / "experiments" / "tiny", log.read_text()
@@ -205,8 +191,8 @@ def test_misspelt_key_is_refused_with_the_nearest(option, section, key, message)
 
 
 @pytest.mark.parametrize("phase", ["train", "val", "test"])
-def test_run_with_a_misspelt_dataset_key_fails_before_the_first_iteration(tiny_options, data, tmp_path, phase):
-    option = run_options(tiny_options, data)
+def test_run_with_a_misspelt_dataset_key_fails_before_the_first_iteration(tiny_options, quarters, tmp_path, phase):
+    option = run_options(tiny_options, quarters)
     section = option["test"] if phase == "test" else option["datasets"][phase]
     section["batchsize_per_gpu"] = 8
     result = run(option, tmp_path)

@@ -31,6 +31,7 @@ from tests.helpers.mplug_owl2_models import (
     write_model,
     write_saturating,
 )
+from tests.helpers.places import TINY_MPLUG_OWL2
 
 
 @pytest.fixture(scope="module")
@@ -60,40 +61,35 @@ def one_by_one(extractor, images):
 
 
 @pytest.fixture(scope="module")
-def recorded(shared):
-    return shared / "fixtures" / "tiny-mplug-owl2"
+def golden():
+    return json.loads((TINY_MPLUG_OWL2 / "golden.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def golden(recorded):
-    return json.loads((recorded / "golden.json").read_text())
+def golden_features():
+    return torch.from_numpy(np.load(TINY_MPLUG_OWL2 / "golden_features.npy"))
 
 
 @pytest.fixture(scope="module")
-def golden_features(recorded):
-    return torch.from_numpy(np.load(recorded / "golden_features.npy"))
-
-
-@pytest.fixture(scope="module")
-def golden_images(recorded, golden):
-    return [recorded / "images" / name for name in golden["images"]]
+def golden_images(golden):
+    return [TINY_MPLUG_OWL2 / "images" / name for name in golden["images"]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4])
-def test_features_are_the_authors(recorded, golden, golden_images, golden_features, batch_size):
-    extractor = MplugOwl2Extractor(recorded, batch_size=batch_size)
+def test_features_are_the_authors(golden, golden_images, golden_features, batch_size):
+    extractor = MplugOwl2Extractor(TINY_MPLUG_OWL2, batch_size=batch_size)
     assert list(extractor.prompts) == golden["order"]
     features = extractor.extract(golden_images)
     torch.testing.assert_close(features, golden_features, rtol=0, atol=2e-5)
 
 
-def test_reference_gives_the_authors_features_too(recorded, golden_images, golden_features):
-    features = one_by_one(MplugOwl2Extractor(recorded, words=True), golden_images)
+def test_reference_gives_the_authors_features_too(golden_images, golden_features):
+    features = one_by_one(MplugOwl2Extractor(TINY_MPLUG_OWL2, words=True), golden_images)
     torch.testing.assert_close(features, golden_features, rtol=0, atol=2e-5)
 
 
-def test_token_ids_are_the_authors(recorded, golden):
-    extractor = MplugOwl2Extractor(recorded)
+def test_token_ids_are_the_authors(golden):
+    extractor = MplugOwl2Extractor(TINY_MPLUG_OWL2)
     for name, (prefix, tail) in extractor.lmm.prompts.items():
         assert [*prefix, -200, *tail] == golden["input_ids"][name]
         image_tokens = extractor.lmm.net.model.config.image_tokens
@@ -104,16 +100,16 @@ def test_prompts_are_the_authors(golden):
     assert {n: MPLUG_OWL2_TEMPLATE.format(question=q) for n, q in QUESTIONS.items()} == golden["prompt"]
 
 
-def test_pixels_are_the_authors(recorded, golden, golden_images):
-    pixels = ClipPixels.from_folder(recorded)
+def test_pixels_are_the_authors(golden, golden_images):
+    pixels = ClipPixels.from_folder(TINY_MPLUG_OWL2)
     means = [
         pixels.normalise(pixels.prepare(Image.open(p).convert("RGB")), torch.float32).mean() for p in golden_images
     ]
     np.testing.assert_allclose(means, golden["pixel_mean"], rtol=0, atol=1e-6)
 
 
-def test_bf16_is_as_near_to_the_authors_features_as_their_pass_is_in_bf16(recorded, golden_images, golden_features):
-    half = MplugOwl2Extractor(recorded, dtype="bf16", words=True)
+def test_bf16_is_as_near_to_the_authors_features_as_their_pass_is_in_bf16(golden_images, golden_features):
+    half = MplugOwl2Extractor(TINY_MPLUG_OWL2, dtype="bf16", words=True)
     reference = one_by_one(half, golden_images)
     ours = half.extract(golden_images)
     assert relative_error(ours, reference) < 0.01
