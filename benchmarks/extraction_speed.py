@@ -24,7 +24,7 @@ import psutil
 import torch
 from PIL import Image
 
-from benchmarks.random_mplug_owl2 import SIZES, config_of, write_model
+from benchmarks.random_mplug_owl2 import SIZES, write_model
 from benchmarks.reference_pass import reference_features
 from maagiqa_pyiqa.semantics.batched_extractor import choose_dtype
 from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
@@ -55,7 +55,7 @@ def main() -> None:
         folder = arguments.model or Path(scratch) / "model"
         dtype = choose_dtype(arguments.dtype, torch.device(arguments.device), MplugOwl2Extractor.gpu_dtype)
         if not (folder / "config.json").is_file():
-            write_model(folder, config_of(**SIZES[arguments.size]), dtype)
+            write_model(folder, SIZES[arguments.size], dtype)
         paths = write_images(Path(scratch), arguments.images)
         extractor = load(folder, arguments)
         report(extractor, *time_both(extractor, paths, arguments))

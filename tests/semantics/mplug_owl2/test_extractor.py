@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
+from benchmarks.random_mplug_owl2 import Sizes
 from benchmarks.reference_pass import full_pass, reference_features
 from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of
 from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
@@ -22,12 +23,11 @@ from maagiqa_pyiqa.semantics.prompts import MPLUG_OWL2_TEMPLATE, QUESTIONS
 from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 from tests.helpers.mplug_owl2_models import (
     GRAY,
-    Sizes,
     edit_json,
     random_net,
     random_picture,
-    random_tensors,
     save_weights,
+    tensors_of,
     write_model,
     write_saturating,
 )
@@ -190,7 +190,7 @@ def test_extractor_is_the_reference_for_any_model_images_and_batch(
     tmp_path_factory, sizes, questions, shapes, batch_size, seed
 ):
     questions = {name: text.replace("<|image|>", "") for name, text in questions.items()}
-    folder = write_model(tmp_path_factory.mktemp("model"), sizes, random_tensors(sizes, seed))
+    folder = write_model(tmp_path_factory.mktemp("model"), sizes, tensors_of(sizes, seed))
     extractor = MplugOwl2Extractor(folder, batch_size=batch_size, questions=questions, words=True)
     images = [random_picture(*shape, seed=i) for i, shape in enumerate(shapes)]
     assert_same(extractor.extract(images), one_by_one(extractor, images))
@@ -476,7 +476,7 @@ def test_images_that_overflow_fp32_are_errors_and_leave_the_others_alone(tmp_pat
 @pytest.mark.filterwarnings("ignore:.*repeating them in fp32")
 @pytest.mark.parametrize("dtype", ["fp32", "fp16"])
 def test_weights_that_are_not_finite_give_errors_and_no_features(checkpoint, tmp_path, pictures, dtype):
-    tensors = random_tensors(Sizes())
+    tensors = tensors_of(Sizes())
     tensors["model.norm.weight"][0] = torch.nan
     extractor = MplugOwl2Extractor(write_model(tmp_path / "model", tensors=tensors), dtype=dtype)
     assert all(isinstance(result, ValueError) for _, result in extractor.stream(pictures))
@@ -571,7 +571,7 @@ CHANGES = {
     "their order": lambda folder: {"questions": dict(reversed(QUESTIONS.items()))},
     "dtype": lambda folder: {"dtype": "bf16"},
     "pixels": lambda folder: edit_json(folder / "preprocessor_config.json", image_mean=[0.5, 0.5, 0.5]) or {},
-    "weights": lambda folder: save_weights(folder, random_tensors(Sizes(), seed=1)) and {},
+    "weights": lambda folder: save_weights(folder, tensors_of(Sizes(), seed=1)) and {},
 }
 
 

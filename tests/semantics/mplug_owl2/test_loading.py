@@ -11,24 +11,23 @@ import psutil
 import pytest
 import torch
 
+from benchmarks.random_mplug_owl2 import Sizes, empty_net
 from maagiqa_pyiqa.semantics.model_files import read_config, resolve_model
 from maagiqa_pyiqa.semantics.mplug_owl2 import loading
 from maagiqa_pyiqa.semantics.mplug_owl2.extractor import MplugOwl2Extractor
 from maagiqa_pyiqa.semantics.mplug_owl2.loading import load_mplug_owl2, stored_tensors
 from tests.helpers.mplug_owl2_models import (
     LAYOUTS,
-    Sizes,
     edit_json,
-    empty_net,
-    random_tensors,
     save_weights,
+    tensors_of,
     weight_files,
     write_model,
 )
 from tests.helpers.places import ROOT
 
 CPU = torch.device("cpu")
-TENSORS = random_tensors(Sizes())
+TENSORS = tensors_of(Sizes())
 LAYOUTS_OF_ONE = ("bin", "safetensors")  # file
 ONE_FILE = pytest.mark.parametrize("layout", LAYOUTS_OF_ONE)
 
