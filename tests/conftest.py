@@ -14,8 +14,8 @@ from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
-from tests.helpers.mplug_owl2_models import random_picture, write_model
-from tests.helpers.places import GOLDEN, ROOT, SAMPLE
+from tests.helpers.mplug_owl2_models import random_picture
+from tests.helpers.places import GOLDEN, ROOT, SAMPLE, TINY_MPLUG_OWL2
 
 # a busy machine is no failure
 settings.register_profile("patient", deadline=None)
@@ -124,9 +124,9 @@ def features():
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory) -> Path:
-    """Directory of a small mPLUG-Owl2 with random weights; to be read only."""
-    return write_model(tmp_path_factory.mktemp("mplug-owl2"))
+def checkpoint() -> Path:
+    """Directory of the recorded small mPLUG-Owl2; to be read only."""
+    return TINY_MPLUG_OWL2
 
 
 @pytest.fixture(scope="session")
