@@ -9,8 +9,9 @@ READY = $(VENV)/.ready-dev
 demo: $(VENV)/.ready
 	$(BIN)/python benchmarks/demo.py --out demo
 
+# Two processes of one thread each; a test file stays in one process, so that it sets up once
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

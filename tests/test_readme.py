@@ -1,4 +1,4 @@
-"""Every command and snippet of the README works as written."""
+"""Every command and snippet of the README and CONTRIBUTING works as written, and every file they name is there."""
 
 import re
 import shlex
@@ -6,20 +6,24 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from PIL import Image
 
+import maagiqa_pyiqa
 from maagiqa_pyiqa.cli.main import VERBS, build_parser, main
 from maagiqa_pyiqa.support.option_files import find_option_file
 from tests.helpers.places import ROOT, SAMPLE
 
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", README + CONTRIBUTING, re.DOTALL)
 
 
 def commands(program):
+    """Command lines of a program, without their remarks."""
     lines = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
     return [line for line in lines if line.split()[:1] == [program]]
 
@@ -86,7 +90,31 @@ def test_every_verb_is_in_the_readme(verb):
     assert f"maagiqa {verb}" in README
 
 
-def test_linked_files_exist():
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_linked_files_exist(page):
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text())
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_files_that_contributing_names_exist_and_hold_what_it_says():
+    places = re.findall(r"`((?:maagiqa_pyiqa|tests)/[\w/.]+)`", CONTRIBUTING)
+    assert places
+    assert [place for place in places if not (ROOT / place).exists()] == []
+    tables = re.findall(r"`([A-Z]{4,})`(?: (?:in|of)\s+`([\w/]+\.py)`)", CONTRIBUTING)
+    assert len(tables) > 3
+    for table, place in tables:
+        assert re.search(rf"^{table}\b.*=", (ROOT / place).read_text(), re.MULTILINE), (table, place)
+
+
+@pytest.mark.parametrize("line", commands(".venv/bin/python"))
+def test_single_tests_can_be_run_as_contributing_says(line):
+    words = shlex.split(line)[1:]
+    done = subprocess.run([sys.executable, *words, "--collect-only", "-q"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == maagiqa_pyiqa.__version__
+    assert f"## {maagiqa_pyiqa.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
