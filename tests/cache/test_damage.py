@@ -328,14 +328,20 @@ def test_thirty_kills_at_random_moments_lose_nothing(tmp_path):
     moments = random.Random(0)
     committed = set()
     sizes = []
+    longest = None  # seconds until a kill: several parts on this machine, as busy as it is
     mark = tmp_path / "mark"
-    for number in range(30):
+    for number in range(31):
         mark.unlink(missing_ok=True)
         slow = [*command, spec(delay=0.01, mark=str(mark)), "--batch-size", "2"]
         process = start(run_maagiqa, slow, tmp_path / "log", small_parts=4)
-        if number % 3:  # else it may also be on its way to the first batch
+        if longest is None:
             wait_until(mark.exists)
-        time.sleep(moments.uniform(0, 0.4))
+            began = time.monotonic()
+            wait_until(lambda: list(folder.glob("part-*")))
+            longest = max(0.4, 4 * (time.monotonic() - began))
+        elif number % 3:  # else it may also be on its way to the first batch
+            wait_until(mark.exists)
+        time.sleep(moments.uniform(0, longest))
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text()
