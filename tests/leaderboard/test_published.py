@@ -1,6 +1,5 @@
 """The published figures that the package ships: complete, in range, and as printed in the paper."""
 
-
 import numpy as np
 import pytest
 import yaml

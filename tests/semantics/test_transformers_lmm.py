@@ -618,12 +618,12 @@ def test_fingerprint_changes_with_dtype_and_questions(load, saved):
 
 @pytest.mark.parametrize("prompt", QUESTIONS)
 def test_description_is_the_likeliest_answer_of_the_model(extractor, oracle, pictures, prompt):
-    said = "".join(extractor.describe(pictures[0], prompt, limit=12))
+    answer = "".join(extractor.describe(pictures[0], prompt, limit=12))
     inputs = oracle.inputs(pictures[0], QUESTIONS[prompt])
     ids = oracle.model.generate(**inputs, max_new_tokens=12, do_sample=False)[0, inputs["input_ids"].shape[1] :]
-    assert said == oracle.processor.tokenizer.decode(ids, skip_special_tokens=True)
-    assert said
-    assert said == "".join(extractor.describe(to_tensor(pictures[0]), prompt, limit=12))
+    assert answer == oracle.processor.tokenizer.decode(ids, skip_special_tokens=True)
+    assert answer
+    assert answer == "".join(extractor.describe(to_tensor(pictures[0]), prompt, limit=12))
 
 
 def test_description_is_no_longer_than_asked_for(extractor, pictures):

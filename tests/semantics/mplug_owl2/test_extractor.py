@@ -508,16 +508,16 @@ def whole_characters(extractor, ids):
 def test_words_are_the_greedy_continuation(extractor, pictures, picture, prompt):
     ids = greedy_ids(extractor, pictures[picture], prompt, limit=12)
     assert extractor.tokens.eos not in ids
-    said = "".join(extractor.describe(pictures[picture], prompt, limit=12))
-    assert said == whole_characters(extractor, ids)
-    assert len(said) > 5
+    answer = "".join(extractor.describe(pictures[picture], prompt, limit=12))
+    assert answer == whole_characters(extractor, ids)
+    assert len(answer) > 5
 
 
 def test_words_end_at_eos(extractor, pictures, monkeypatch):
     ids = greedy_ids(extractor, pictures[0], "coherence", limit=8)
     monkeypatch.setattr(extractor.tokens, "eos", ids[5])
-    said = "".join(extractor.describe(pictures[0], "coherence"))
-    assert said == whole_characters(extractor, ids[: ids.index(ids[5])]) != ""
+    answer = "".join(extractor.describe(pictures[0], "coherence"))
+    assert answer == whole_characters(extractor, ids[: ids.index(ids[5])]) != ""
 
 
 def test_a_character_of_several_tokens_is_said_whole(extractor, pictures, monkeypatch):
