@@ -36,7 +36,7 @@ TINY = {
 
 
 @pytest.fixture(scope="session")
-def whole_agiqa3k() -> Path:
+def agiqa3k() -> Path:
     """All 2,982 images and ``data.csv``: in ``shared`` beside the repository, or where MAAGIQA_SHARED says."""
     folder = Path(os.environ.get("MAAGIQA_SHARED", ROOT.parent / "shared")) / "data" / "AGIQA-3K"
     if not folder.is_dir():

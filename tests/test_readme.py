@@ -90,11 +90,21 @@ def test_every_verb_is_in_the_readme(verb):
     assert f"maagiqa {verb}" in README
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/data.md",
+    "tests/golden/README.md",
+    "tests/data/agiqa_3k/README.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_linked_files_exist(page):
     links = re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text())
     assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
 
 
 def test_files_that_contributing_names_exist_and_hold_what_it_says():

@@ -151,13 +151,13 @@ def agiqa3k_options(folder, **options):
 
 
 @pytest.mark.parametrize(("phase", "count"), [("train", 2087), ("val", 298), ("test", 597)])
-def test_agiqa3k_has_the_authors_parts(whole_agiqa3k, phase, count):
-    dataset = AGIQA3kDataset(agiqa3k_options(whole_agiqa3k, phase=phase))
-    table = pandas.read_csv(whole_agiqa3k / "data.csv")
+def test_agiqa3k_has_the_authors_parts(agiqa3k, phase, count):
+    dataset = AGIQA3kDataset(agiqa3k_options(agiqa3k, phase=phase))
+    table = pandas.read_csv(agiqa3k / "data.csv")
     first = table.iloc[official_split(2982)[phase][0]]
     item = dataset[0]
     assert len(dataset) == count
-    assert item["img_path"] == str(whole_agiqa3k / "images" / first["name"])
+    assert item["img_path"] == str(agiqa3k / "images" / first["name"])
     assert item["mos_label"].tolist() == pytest.approx([first["mos_quality"]])
     assert torch.equal(item["img"], to_tensor(Image.open(item["img_path"]).convert("RGB")))
 
@@ -172,8 +172,8 @@ def test_agiqa3k_can_be_split_by_prompt():
     assert len(set.union(*agiqa3k_parts(SAMPLE))) == sum(map(len, agiqa3k_parts(SAMPLE))) == 12
 
 
-def test_the_whole_of_agiqa3k_can_be_split_by_prompt(whole_agiqa3k):
-    assert len(set.union(*agiqa3k_parts(whole_agiqa3k))) == 2982
+def test_the_whole_of_agiqa3k_can_be_split_by_prompt(agiqa3k):
+    assert len(set.union(*agiqa3k_parts(agiqa3k))) == 2982
 
 
 def test_part_can_differ_from_the_phase():
@@ -181,8 +181,8 @@ def test_part_can_differ_from_the_phase():
     assert len(sample) == len(official_split(12)["test"]) == 3
 
 
-def test_part_of_the_whole_of_agiqa3k_can_differ_from_the_phase(whole_agiqa3k):
-    assert len(AGIQA3kDataset(agiqa3k_options(whole_agiqa3k, phase="val", part="test"))) == 597
+def test_part_of_the_whole_of_agiqa3k_can_differ_from_the_phase(agiqa3k):
+    assert len(AGIQA3kDataset(agiqa3k_options(agiqa3k, phase="val", part="test"))) == 597
 
 
 def test_aigcqa20k_reads_the_published_columns_and_misses_its_images(prompt_ids, tmp_path):

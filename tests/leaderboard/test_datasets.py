@@ -25,8 +25,8 @@ def test_a_correlation_over_four_images_is_refused(options, table):
         run_benchmark(options())
 
 
-def test_agiqa3k_has_generators_groups_and_both_splits(whole_agiqa3k):
-    data = load_data(DatasetChoice(root=str(whole_agiqa3k)))
+def test_agiqa3k_has_generators_groups_and_both_splits(agiqa3k):
+    data = load_data(DatasetChoice(root=str(agiqa3k)))
     assert data.splits == ("official", "prompt-disjoint")
     assert len(data.positions("official")) == 597
     assert {image.columns["generator"] for image in data.images} == {

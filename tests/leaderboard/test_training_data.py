@@ -18,12 +18,12 @@ def experiment(folder, **section):
     return folder
 
 
-def test_images_that_weights_were_trained_on_are_counted(whole_agiqa3k, tmp_path):
+def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
     plain = experiment(tmp_path / "plain", type="AGIQA3kDataset", split="prompt-disjoint")
     wrapped = experiment(tmp_path / "wrapped", type="SemanticFeatureDataset", base={"type": "AGIQA3kDataset"})
     elsewhere = experiment(tmp_path / "elsewhere", type="AIGCQA20kDataset")
     own = experiment(tmp_path / "own", type="CSVQualityDataset")
-    data = load_data(DatasetChoice(root=str(whole_agiqa3k)))
+    data = load_data(DatasetChoice(root=str(agiqa3k)))
 
     def seen(word):
         one = run_metrics.EntrantScores(entrant=parse_entrant(word), status="ok")
