@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from maagiqa_pyiqa.archs.checkpoint import load_backbone_weights, read_state_dict, save_checkpoint
+from maagiqa_pyiqa.archs.checkpoints.backbone import load_backbone_weights
+from maagiqa_pyiqa.archs.checkpoints.read import read_state_dict, save_checkpoint
 from maagiqa_pyiqa.archs.trained_features import TrainedFeatures
 from maagiqa_pyiqa.semantics.extractor import create_extractor
 from maagiqa_pyiqa.weights import packaged_weights

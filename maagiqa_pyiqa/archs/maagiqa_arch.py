@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from maagiqa_pyiqa.archs.checkpoint import fetch_official, load_backbone_weights, load_checkpoint
+from maagiqa_pyiqa.archs.checkpoints.backbone import load_backbone_weights
+from maagiqa_pyiqa.archs.checkpoints.fetch import fetch_official
+from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
 from maagiqa_pyiqa.archs.quality_branch import QualityBranch
 from maagiqa_pyiqa.archs.trained_features import TrainedFeatures, read_trained_features

@@ -9,7 +9,8 @@ import timm
 import torch
 from torch import nn
 
-from maagiqa_pyiqa.archs.checkpoint import load_backbone_weights, load_checkpoint
+from maagiqa_pyiqa.archs.checkpoints.backbone import load_backbone_weights
+from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
 from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
 from maagiqa_pyiqa.support.options import require_choice
 

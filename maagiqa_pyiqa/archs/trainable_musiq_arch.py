@@ -9,7 +9,7 @@ from pyiqa.archs.arch_util import load_file_from_url
 from pyiqa.archs.musiq_arch import MUSIQ, default_model_urls
 from pyiqa.data.multiscale_trans_util import get_multiscale_patches
 
-from maagiqa_pyiqa.archs.checkpoint import read_state_dict
+from maagiqa_pyiqa.archs.checkpoints.read import read_state_dict
 
 
 class TrainableMUSIQ(MUSIQ):

@@ -77,7 +77,7 @@ class ScoreSource:
     def _create_network(self, network: Mapping[str, Any]) -> torch.nn.Module:
         from pyiqa.archs import build_network
 
-        from maagiqa_pyiqa.archs.checkpoint import read_state_dict
+        from maagiqa_pyiqa.archs.checkpoints.read import read_state_dict
 
         net: torch.nn.Module = build_network({**network})
         if self.checkpoint:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
-from maagiqa_pyiqa.archs.checkpoint import COMPUTED_BUFFERS, convert_official, save_checkpoint
+from maagiqa_pyiqa.archs.checkpoints.official import COMPUTED_BUFFERS, convert_official
+from maagiqa_pyiqa.archs.checkpoints.read import save_checkpoint
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.images.tensors import squash
 from tests.helpers.places import GOLDEN, SAMPLE

@@ -5,7 +5,7 @@ from types import MappingProxyType
 import pytest
 import torch
 
-from maagiqa_pyiqa.archs.checkpoint import save_checkpoint
+from maagiqa_pyiqa.archs.checkpoints.read import save_checkpoint
 from maagiqa_pyiqa.archs.trained_features import KEY, TrainedFeatures, read_trained_features
 from maagiqa_pyiqa.semantics.extractor import create_extractor
 from maagiqa_pyiqa.weights import packaged_weights

@@ -13,7 +13,10 @@ from maagiqa_pyiqa.cli.main import main
 def look(monkeypatch, tmp_path, capsys):
     """Run the command where hosts answer or do not and no weights are here; findings, and what was printed."""
     monkeypatch.setattr("pyiqa.utils.download_util.DEFAULT_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("maagiqa_pyiqa.archs.checkpoint.weights_folder", lambda: tmp_path)
+    monkeypatch.setattr("maagiqa_pyiqa.archs.checkpoints.fetch.weights_folder", lambda: tmp_path)
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "gdown.py").touch()  # installed, whatever is on this machine
+    monkeypatch.syspath_prepend(tmp_path / "packages")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
     look_up = socket.getaddrinfo  # another where the network is switched off

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from maagiqa_pyiqa.archs.checkpoint import load_checkpoint
+from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, training_data_of_file
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS

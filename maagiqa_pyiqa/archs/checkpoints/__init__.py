@@ -1,0 +1,1 @@
+"""Weights into networks: ours, the authors', and where a backbone starts from."""
