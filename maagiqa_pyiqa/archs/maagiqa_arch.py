@@ -25,6 +25,7 @@ from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
 from maagiqa_pyiqa.archs.quality_branch import QualityBranch
 from maagiqa_pyiqa.archs.trained_features import TrainedFeatures, read_trained_features
 from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
+from maagiqa_pyiqa.support.errors import InputError, InputTypeError
 from maagiqa_pyiqa.support.options import parse_options, require_choice, require_integer
 from maagiqa_pyiqa.weights import packaged_weights
 
@@ -94,11 +95,11 @@ class MAAGIQAOptions:
         for name in ("num_tab", "num_prompts"):
             require_integer("MAAGIQA", name, getattr(self, name), minimum=0)
         if not self.taps:
-            raise ValueError("MAAGIQA: taps is empty; name at least one intermediate output of the backbone.")
+            raise InputError("MAAGIQA: taps is empty; name at least one intermediate output of the backbone.")
         if self.num_prompts == 0 and not self.use_quality:
-            raise ValueError("MAAGIQA: nothing to score from: num_prompts is 0 and use_quality is False.")
+            raise InputError("MAAGIQA: nothing to score from: num_prompts is 0 and use_quality is False.")
         if self.fusion == "none" and (self.num_prompts or not self.use_quality):
-            raise ValueError(
+            raise InputError(
                 "MAAGIQA: fusion 'none' is MANIQA's own rating; it needs num_prompts 0 and use_quality True."
             )
 
@@ -135,7 +136,7 @@ class LazyExtractor:
 
                 self._extractor = create_extractor(self._semantics, device=device)
             if self._extractor is None:
-                raise ValueError(
+                raise InputError(
                     "semantic_features were not given and the network has no semantic extractor; pass "
                     "semantic_features (N, E, D), or create the metric with semantics=..."
                 )
@@ -274,7 +275,7 @@ class MAAGIQA(nn.Module):
     def _semantic_features(self, x: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
         if self.options.num_prompts == 0:
             if features is not None:
-                raise ValueError("semantic_features were given to a network configured with num_prompts 0.")
+                raise InputError("semantic_features were given to a network configured with num_prompts 0.")
             return x.new_empty(len(x), 0, self.options.feature_dim, dtype=self.dtype)
         features = self._extract(x) if features is None else features
         check_semantic_features(features, (len(x), self.options.num_prompts, self.options.feature_dim))
@@ -296,7 +297,7 @@ class MAAGIQA(nn.Module):
         shape = len(extractor.prompts), extractor.feature_dim
         expected = self.options.num_prompts, self.options.feature_dim
         if shape != expected:
-            raise ValueError(
+            raise InputError(
                 f"the semantic extractor gives {shape[0]} vectors of {shape[1]} values an image, and the network takes "
                 f"{expected[0]} of {expected[1]}; use the extractor it was trained with, or train it for this one."
             )
@@ -330,12 +331,12 @@ def check_semantic_features(features: torch.Tensor, expected: tuple[int, int, in
     """Raise TypeError or ValueError unless ``features`` is a finite float tensor of shape ``expected`` (N, E, D)."""
     if not torch.is_tensor(features) or not features.is_floating_point():
         kind = features.dtype if torch.is_tensor(features) else type(features).__name__
-        raise TypeError(f"semantic_features must be a floating-point tensor (N, E, D), got {kind}.")
+        raise InputTypeError(f"semantic_features must be a floating-point tensor (N, E, D), got {kind}.")
     if features.shape != expected:
         permuted = sorted(features.shape) == sorted(expected)
-        raise ValueError(
+        raise InputError(
             f"semantic_features must have shape (N, E, D) = {expected}, got {tuple(features.shape)}."
             + (" The axes are in another order." if permuted else "")
         )
     if not torch.compiler.is_compiling() and not features.isfinite().all():
-        raise ValueError("semantic_features hold NaN or infinite values; extract them again.")
+        raise InputError("semantic_features hold NaN or infinite values; extract them again.")

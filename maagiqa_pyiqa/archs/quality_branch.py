@@ -17,6 +17,7 @@ from pyiqa.archs.maniqa_arch import TABlock
 from pyiqa.archs.maniqa_swin import SwinTransformer
 from torch import nn
 
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
 
@@ -63,7 +64,7 @@ class TappedBackbone(nn.Module):
         self.model = _create_timm_model(name, input_size)
         info = self.model.feature_info
         if not all(-len(info) <= tap < len(info) for tap in taps):
-            raise ValueError(
+            raise InputError(
                 f"taps {list(taps)} do not exist in '{name}', which has {len(info)} (0 to {len(info) - 1})."
             )
         self.channels = sum(info[tap]["num_chs"] for tap in taps)
@@ -86,15 +87,15 @@ class TappedBackbone(nn.Module):
 
 def _create_timm_model(name: str, input_size: int) -> nn.Module:
     if not timm.is_model(name.split(".")[0]):
-        raise ValueError(f"backbone '{name}' is not a timm model.{nearest(name, timm.list_models())}")
+        raise InputError(f"backbone '{name}' is not a timm model.{nearest(name, timm.list_models())}")
     tagged = timm.list_pretrained(f"{name.split('.')[0]}.*")
     if "." in name and name not in tagged:
-        raise ValueError(f"timm has no weights tagged '{name}'.{nearest(name, tagged)} Known: {', '.join(tagged)}.")
+        raise InputError(f"timm has no weights tagged '{name}'.{nearest(name, tagged)} Known: {', '.join(tagged)}.")
     config = timm.get_pretrained_cfg(name)
     size: dict[str, Any] = {"img_size": input_size} if config and config.fixed_input_size else {}
     model = timm.create_model(name, pretrained=False, **size)
     if not hasattr(model, "forward_intermediates"):
-        raise ValueError(f"backbone '{name}' has no forward_intermediates in timm {timm.__version__}; choose another.")
+        raise InputError(f"backbone '{name}' has no forward_intermediates in timm {timm.__version__}; choose another.")
     return model
 
 
@@ -143,7 +144,7 @@ class QualityBranch(nn.Module):
         self.backbone = TappedBackbone(backbone, taps, input_size)
         self.grid = self.backbone.grid
         if self.grid[0] % window_size:
-            raise ValueError(
+            raise InputError(
                 f"window_size {window_size} does not divide the {self.grid[0]}x{self.grid[1]} patch grid of "
                 f"'{backbone}' at {input_size} px; change input_size, taps or window_size."
             )

@@ -10,6 +10,7 @@ from pyiqa.archs.musiq_arch import MUSIQ, default_model_urls
 from pyiqa.data.multiscale_trans_util import get_multiscale_patches
 
 from maagiqa_pyiqa.archs.checkpoints.read import read_state_dict
+from maagiqa_pyiqa.support.errors import InputError
 
 
 class TrainableMUSIQ(MUSIQ):
@@ -29,7 +30,7 @@ class TrainableMUSIQ(MUSIQ):
             body = {name: value for name, value in state_dict.items() if not name.startswith("head.")}
             absent = self.load_state_dict(body, strict=False).missing_keys
             if any(not name.startswith("head.") for name in absent):
-                raise ValueError(f"MUSIQ: its ImageNet weights lack {len(absent)} tensors, such as '{absent[0]}'.")
+                raise InputError(f"MUSIQ: its ImageNet weights lack {len(absent)} tensors, such as '{absent[0]}'.")
 
     def forward(self, x: torch.Tensor, *arguments: Any, **keywords: Any) -> Any:
         """Score images (N, 3, H, W) in [0, 1]; returns (N, 1), higher is better."""

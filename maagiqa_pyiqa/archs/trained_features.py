@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors import safe_open
 
+from maagiqa_pyiqa.support.errors import InputError
+
 if TYPE_CHECKING:
     from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 
@@ -38,7 +40,7 @@ class TrainedFeatures:
         """Raise ValueError unless an extractor gives these features; names both."""
         other = TrainedFeatures.of(extractor)
         if other.fingerprint != self.fingerprint:
-            raise ValueError(
+            raise InputError(
                 f"the network was trained on features of '{self.extractor}' (fingerprint {self.fingerprint[:12]}), and "
                 f"the semantic extractor is '{other.extractor}' (fingerprint {other.fingerprint[:12]}): the score "
                 "would mean nothing. Use the extractor it was trained with, or train it for this one; "

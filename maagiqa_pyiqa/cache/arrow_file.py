@@ -6,6 +6,8 @@ import struct
 
 import pyarrow
 
+from maagiqa_pyiqa.support.errors import InputError
+
 MAGIC_BYTES = 8  # of an Arrow file; what follows is a stream, then a footer
 MAX_PADDING = 2**28  # zeros in place of what was cut off: as much as a part usually holds
 
@@ -14,7 +16,7 @@ def schema_at_end(content: pyarrow.Buffer) -> pyarrow.Schema:
     """Schema with metadata as the footer has it, which must be there and tell of one batch."""
     with pyarrow.ipc.open_file(content) as reader:
         if reader.num_record_batches != 1:
-            raise ValueError(f"{reader.num_record_batches} record batches where a part has one")
+            raise InputError(f"{reader.num_record_batches} record batches where a part has one")
         return reader.schema
 
 
@@ -40,7 +42,7 @@ def pad(content: pyarrow.Buffer, size: int) -> pyarrow.Buffer:
     if missing <= 0:
         return content
     if missing > MAX_PADDING:
-        raise ValueError(f"it claims {size:,} bytes and has {content.size:,}")
+        raise InputError(f"it claims {size:,} bytes and has {content.size:,}")
     padded = bytearray(size)
     padded[: content.size] = memoryview(content)
     return pyarrow.py_buffer(padded)
@@ -55,9 +57,9 @@ def read_batch(content: pyarrow.Buffer, start: int, schema: pyarrow.Schema) -> p
     """
     message = pyarrow.ipc.read_message(content[start:])
     if message.type != "record batch":
-        raise ValueError(f"a message '{message.type}' where the rows should be")
+        raise InputError(f"a message '{message.type}' where the rows should be")
     if _is_compressed(message.metadata):
-        raise ValueError("its buffers are compressed, which no part of a cache is")
+        raise InputError("its buffers are compressed, which no part of a cache is")
     batch = pyarrow.ipc.read_record_batch(message, schema)
     batch.validate()  # damaged lengths would end the process later
     return batch

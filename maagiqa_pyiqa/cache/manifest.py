@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from maagiqa_pyiqa.semantics.protocol import FeatureMaker
+from maagiqa_pyiqa.support.errors import InputError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -20,11 +21,11 @@ MAX_FEATURE_DIM = 2**17
 MAX_ROW_BYTES = 2**26
 
 
-class CacheMismatchError(ValueError):
+class CacheMismatchError(InputError):
     """A cache of other features than those asked for; the message shows both."""
 
 
-class DamagedCacheError(ValueError):
+class DamagedCacheError(InputError):
     """A file of a cache is not what was written; the message names it and says what to do."""
 
 
@@ -63,7 +64,7 @@ class Manifest:
             ValueError: ``dtype`` is not float16 or float32.
         """
         if dtype not in DTYPES:
-            raise ValueError(f"a feature cache keeps {' or '.join(DTYPES)}, got dtype {dtype!r}.")
+            raise InputError(f"a feature cache keeps {' or '.join(DTYPES)}, got dtype {dtype!r}.")
         parts = json.loads(json.dumps(dict(extractor.fingerprint_parts)))
         return cls(extractor.fingerprint, tuple(extractor.prompts), extractor.feature_dim, dtype, parts)
 
@@ -90,7 +91,7 @@ class Manifest:
             raise DamagedCacheError(f"{where} was changed after it was written. {REMEDY}")
         format_ = content.get("format")
         if type(format_) is int and format_ > FORMAT:
-            raise ValueError(f"{where} has format {format_}; this version reads up to {FORMAT}. Update it.")
+            raise InputError(f"{where} has format {format_}; this version reads up to {FORMAT}. Update it.")
         wrong = _wrong_fields(content)
         if wrong:
             raise DamagedCacheError(f"{where} is no manifest of a cache: {wrong}. {REMEDY}")

@@ -15,6 +15,7 @@ from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.cache.writer import CacheWriter
 from maagiqa_pyiqa.images.decoding import UnreadableImageError
 from maagiqa_pyiqa.images.sources import ImageSource
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import written_whole
 from maagiqa_pyiqa.support.progress import progress
 
@@ -60,9 +61,9 @@ def read_official(folder: str | Path, name: str | Path) -> torch.Tensor:
             raise
         except Exception as error:
             reason = str(error).partition("\n")[0]
-            raise ValueError(f"'{path}' is no tensor (1, D) as in the authors' layout: {reason}") from error
+            raise InputError(f"'{path}' is no tensor (1, D) as in the authors' layout: {reason}") from error
     if vectors[0].shape != vectors[1].shape:
-        raise ValueError(f"the two files of '{name}' in '{folder}' hold vectors of different widths.")
+        raise InputError(f"the two files of '{name}' in '{folder}' hold vectors of different widths.")
     return torch.stack(vectors)
 
 
@@ -96,7 +97,7 @@ def _first_of_all(folder: str | Path, names: Sequence[str]) -> torch.Tensor:
     """Features of the first image, once every image is known to have files of its own."""
     clashes = [stem for stem, count in collections.Counter(Path(name).stem for name in names).items() if count > 1]
     if clashes:
-        raise ValueError(
+        raise InputError(
             f"{len(clashes)} file names stand for several images, first: {clashes[:5]}; {INDISTINGUISHABLE}"
         )
     absent = [name for name in names if not all(path.is_file() for path in official_files(folder, name))]
@@ -122,7 +123,7 @@ def _stacked(folder: str | Path, entries: Sequence[Entry], manifest: Manifest) -
     for entry, target in zip(entries, features, strict=True):
         row = read_official(folder, Path(entry.source).name)
         if row.shape != target.shape or not torch.equal(target.copy_(row).to(row.dtype), row):
-            raise ValueError(
+            raise InputError(
                 f"the files of '{entry.source}' hold {row.dtype} vectors of {row.shape[1]} values, which a cache of "
                 f"{manifest.shape[1]} values in {manifest.dtype} does not hold exactly; import them into another."
             )
@@ -136,7 +137,7 @@ def export_official(cache: CacheReader, folder: str | Path) -> int:
         ValueError: the cache has other prompts, or images of different content share a file name.
     """
     if cache.manifest.prompts != PROMPTS:
-        raise ValueError(f"the authors' layout holds {PROMPTS}; this cache holds {cache.manifest.prompts}.")
+        raise InputError(f"the authors' layout holds {PROMPTS}; this cache holds {cache.manifest.prompts}.")
     rows = _row_of_stem(cache)
     dtype = TORCH_DTYPES[cache.manifest.dtype]
     for stem, row in progress(rows.items(), total=len(rows)):
@@ -156,7 +157,7 @@ def _row_of_stem(cache: CacheReader) -> dict[str, int]:
         keys[stem].add(entry.pixel_key)
     clashes = sorted(stem for stem, of_stem in keys.items() if len(of_stem) > 1)
     if clashes:
-        raise ValueError(
+        raise InputError(
             f"{len(clashes)} file names stand for several images of different content, first: {clashes[:5]}; "
             + INDISTINGUISHABLE
         )

@@ -24,6 +24,7 @@ from maagiqa_pyiqa.cache.arrow_file import pad, read_batch, schema_at_end, schem
 from maagiqa_pyiqa.cache.index import ABSENT, KeyIndex
 from maagiqa_pyiqa.cache.keys import KEY_BYTES
 from maagiqa_pyiqa.cache.manifest import REMEDY, DamagedCacheError, Manifest
+from maagiqa_pyiqa.support.errors import InputError
 
 PATTERN = "part-*.arrow"
 TORCH_DTYPES = {"float16": torch.float16, "float32": torch.float32}
@@ -127,7 +128,7 @@ class Part:
         self.manifest = Manifest.from_json(metadata[b"manifest"], f"{self._where}/{self.name}")
         self.replaces = _names(metadata[b"replaces"])
         if schema.remove_metadata() != _schema(self.manifest):
-            raise ValueError(f"columns {schema.remove_metadata()} where the manifest says {_schema(self.manifest)}")
+            raise InputError(f"columns {schema.remove_metadata()} where the manifest says {_schema(self.manifest)}")
         start = start_of_batch(content)
         if salvage:
             content = pad(content, start + int(metadata[b"batch_bytes"]))
@@ -136,7 +137,7 @@ class Part:
     def _view(self) -> None:
         batch = self._batch
         if any(batch.column(name).null_count for name in COLUMNS if name != "file_key"):
-            raise ValueError("rows without key, name, checksum or features")
+            raise InputError("rows without key, name, checksum or features")
         self.pixel_keys = _key_matrix(batch.column("pixel_key"))
         column = batch.column("file_key")
         self.file_keys = _key_matrix(column.fill_null(bytes(KEY_BYTES)) if column.null_count else column)
@@ -157,7 +158,7 @@ class Part:
         ends = np.frombuffer(offsets, np.int32, len(self) + 1)
         self._name_ends = ends.data
         if np.diff(ends.clip(0, len(self._names))).clip(0).sum(dtype=np.int64) > 2 * len(self._names):
-            raise ValueError("names overlap")  # one damaged offset costs its rows alone
+            raise InputError("names overlap")  # one damaged offset costs its rows alone
 
     def __len__(self) -> int:
         return len(self.pixel_keys)
@@ -249,7 +250,7 @@ def _key_matrix(column: pyarrow.FixedSizeBinaryArray) -> np.ndarray:
 def _names(text: bytes) -> frozenset[str]:
     names = json.loads(text)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("'replaces' is no list of names")
+        raise InputError("'replaces' is no list of names")
     return frozenset(names)
 
 

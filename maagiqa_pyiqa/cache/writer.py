@@ -14,6 +14,7 @@ from maagiqa_pyiqa.cache.part import TORCH_DTYPES, Entry, Part, encode_part, par
 from maagiqa_pyiqa.cache.reader import CacheReader, read_manifest
 from maagiqa_pyiqa.cache.storage import Storage, open_storage, write_to_cache
 from maagiqa_pyiqa.semantics.protocol import FeatureMaker
+from maagiqa_pyiqa.support.errors import InputError
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -75,11 +76,11 @@ class CacheWriter(CacheReader):
     def _checked(self, entries: Sequence[Entry], features: torch.Tensor) -> torch.Tensor:
         expected = (len(entries), *self.manifest.shape)
         if tuple(features.shape) != expected:
-            raise ValueError(f"features must have shape (N, E, D) = {expected}, got {tuple(features.shape)}.")
+            raise InputError(f"features must have shape (N, E, D) = {expected}, got {tuple(features.shape)}.")
         stored = features.detach().cpu().to(TORCH_DTYPES[self.manifest.dtype])
         if not stored.isfinite().all():
             bad = [e.source for e, row in zip(entries, stored, strict=True) if not row.isfinite().all()]
-            raise ValueError(
+            raise InputError(
                 f"features of {bad[:3]} are not finite in {self.manifest.dtype}; a cache of dtype float32 holds "
                 "values beyond 65504, NaN is never written."
             )

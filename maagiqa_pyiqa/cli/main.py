@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 
 from maagiqa_pyiqa import __version__
 from maagiqa_pyiqa.cli.outputs import abandon_standard_output, escape_what_the_terminal_lacks, prepared_outputs
+from maagiqa_pyiqa.support.errors import UserError
 from maagiqa_pyiqa.support.text import printable
 
 VERBS = ("score", "rank", "benchmark", "extract", "cache", "train", "describe", "split", "doctor")
+WRONG_USAGE, FAULT = 2, 70  # the latter as sysexits.h has it
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 and the signal's number, as shells have it
 
 
@@ -26,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; bad input is one line on standard error and exit code 2, never a traceback."""
+    """Run a verb; bad input is a message on standard error and exit code 2, a fault of ours its traceback and 70."""
     escape_what_the_terminal_lacks()
     parser = build_parser()
     parsed, rest = parser.parse_known_args(arguments)
@@ -41,12 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who reads has enough
         abandon_standard_output()
         return BROKEN_PIPE
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        _say(parsed.verb, str(error))
-        return 2
+    except (UserError, OSError, ImportError, MemoryError) as error:
+        _say(parsed.verb, str(error) or type(error).__name__)
+        return WRONG_USAGE
     except KeyboardInterrupt:
         _say(parsed.verb, "interrupted")
         return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        _say(parsed.verb, "this is a fault of maagiqa_pyiqa or of what it uses; please report it with the lines above")
+        return FAULT
 
 
 def _say(verb: str, message: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from maagiqa_pyiqa.cli.outputs import add_outputs
 from maagiqa_pyiqa.cli.scoring import add_keep, collect, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.verbs import add_inputs, add_scoring_arguments, add_verb, positive, show
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import written_whole
 from maagiqa_pyiqa.support.text import printable
 
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     prompts = _read_prompts(arguments, paths)
     unavailable, stream = start_scoring(arguments, paths, [arguments.metric])
     if unavailable:
-        raise ValueError(f"metric {arguments.metric} cannot run here: {unavailable[arguments.metric]}")
+        raise InputError(f"metric {arguments.metric} cannot run here: {unavailable[arguments.metric]}")
     results, interrupted = collect(stream, len(paths))
     if interrupted:
         say_how_to_go_on(arguments, len(results), len(paths))
@@ -81,7 +82,7 @@ def _read_prompts(arguments: argparse.Namespace, paths: Sequence[Path]) -> dict[
     prompt_of = dict(zip(names, table[arguments.prompt_column].astype(str), strict=True))
     absent = [f"{path}: has no row" for path in paths if path.name not in prompt_of]
     if absent:
-        raise ValueError(list_problems(f"prompts in '{arguments.per_prompt}'", absent))
+        raise InputError(list_problems(f"prompts in '{arguments.per_prompt}'", absent))
     return {path: prompt_of[path.name] for path in paths}
 
 

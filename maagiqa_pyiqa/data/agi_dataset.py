@@ -18,6 +18,7 @@ from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
 from maagiqa_pyiqa.data.transforms import build_transforms
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.support.csv_files import read_csv
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest, parse_options, require_choice
 
 
@@ -109,7 +110,7 @@ class CSVQualityDataset(GeneralNRDataset):
         self.paths_mos = [[str(root / str(name)), score] for name, score in zip(names, mos, strict=True)]
         problems = self._row_problems(root)
         if problems:
-            raise ValueError(list_problems(f"dataset '{options.name}' ({options.meta_info_file})", problems))
+            raise InputError(list_problems(f"dataset '{options.name}' ({options.meta_info_file})", problems))
 
     def _columns(self) -> list[str]:
         needed = [self.options.path_column, self.options.mos_column]
@@ -154,7 +155,7 @@ class CSVQualityDataset(GeneralNRDataset):
         try:
             image = decode(path)
         except UnreadableImageError as error:
-            raise ValueError(f"dataset '{self.options.name}': image '{path}' cannot be read: {error}") from error
+            raise InputError(f"dataset '{self.options.name}': image '{path}' cannot be read: {error}") from error
         return {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
 
 
@@ -169,7 +170,7 @@ def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:
     for column in columns:
         if column not in table.columns:
             own = ", ".join(table.columns)
-            raise ValueError(f"'{path}' has no column '{column}'.{nearest(column, table.columns)} Columns: {own}.")
+            raise InputError(f"'{path}' has no column '{column}'.{nearest(column, table.columns)} Columns: {own}.")
     return table
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from maagiqa_pyiqa.support.errors import InputError
+
 IMAGES = "images"  # folder of the images, beside the CSV
 
 
@@ -108,7 +110,7 @@ def with_root(option: Mapping[str, Any], root: str | Path) -> dict[str, Any]:
     for section in dataset_sections(moved):
         base = section.get("base", section)
         if dataset_of_class(base.get("type")) is None:
-            raise ValueError(
+            raise InputError(
                 f"dataset '{section['name']}' is of type '{base.get('type')}', which reads no public dataset: name its "
                 "files in the option file."
             )

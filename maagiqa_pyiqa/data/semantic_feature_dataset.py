@@ -17,6 +17,7 @@ from maagiqa_pyiqa.cache.keys import ImageFile
 from maagiqa_pyiqa.cache.manifest import CacheMismatchError
 from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.data.agi_dataset import LoaderOptions
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import parse_options, require_choice
 
 
@@ -90,7 +91,7 @@ class SemanticFeatureDataset(Dataset):
             return
         folder = Path(absent[0]).parent
         shown = "\n  ".join([*absent[:10], *([f"... and {len(absent) - 10} more"] if len(absent) > 10 else [])])
-        raise ValueError(
+        raise InputError(
             f"dataset '{self.options.name}': {len(absent)} of {len(paths)} images have no features in cache "
             f"'{self.options.cache}'. Extract them: maagiqa extract {folder} --cache {self.options.cache}\n  {shown}"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import require_choice
 
 PARTS = ("train", "val", "test")
@@ -52,7 +53,7 @@ def prompt_disjoint_split(prompts: Sequence[str], seed: int = 0) -> Split:
     for row, prompt in enumerate(prompts):
         groups.setdefault(str(prompt).strip().lower(), []).append(row)
     if len(groups) < len(PARTS):
-        raise ValueError(f"a prompt-disjoint split needs at least 3 different prompts, got {len(groups)}.")
+        raise InputError(f"a prompt-disjoint split needs at least 3 different prompts, got {len(groups)}.")
     order = sorted(groups)
     random.Random(seed).shuffle(order)
     shares = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -81,5 +82,5 @@ def make_split(name: str, prompts: Sequence[str] | None, n: int, seed: int = 0) 
     if name == "all":
         return {part: list(range(n)) for part in PARTS}
     if prompts is None:
-        raise ValueError("split 'prompt-disjoint' needs a prompt column; name it with prompt_column.")
+        raise InputError("split 'prompt-disjoint' needs a prompt column; name it with prompt_column.")
     return prompt_disjoint_split(prompts, seed)

@@ -15,6 +15,7 @@ from pyiqa.data.transforms import transform_mapping
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, squash
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import reject_unknown, require_choice
 
 Transform = Callable[[Any], Any]
@@ -92,7 +93,7 @@ def build_transforms(augment: Mapping[str, Any] | None) -> list[Transform]:
     for name, arguments in augment.items():
         if name in PYIQA_TRANSFORMS:
             if any(isinstance(transform, tuple(OWN_TRANSFORMS.values())) for transform in transforms):
-                raise ValueError(f"augment: '{name}' is pyiqa's and works on PIL images; put it before our own.")
+                raise InputError(f"augment: '{name}' is pyiqa's and works on PIL images; put it before our own.")
             transforms += transform_mapping(name, arguments)
         elif arguments is not False:
             transforms.append(_build(OWN_TRANSFORMS[name], arguments))

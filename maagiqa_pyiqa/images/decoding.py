@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from maagiqa_pyiqa.support.errors import InputError
+
 # raster formats only, told by content: Pillow would start Ghostscript for PostScript, whatever a file is called
 FORMATS = (
     "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP",
@@ -18,7 +20,7 @@ FORMATS = (
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-class UnreadableImageError(ValueError):
+class UnreadableImageError(InputError):
     """An image that cannot be decoded; the message gives the reason in a few words."""
 
 

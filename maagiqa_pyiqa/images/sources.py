@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 from maagiqa_pyiqa.support.text import from_encodable, from_spreadsheet
 
@@ -77,7 +78,7 @@ def find_files(inputs: Sequence[str | Path]) -> list[Path]:
     sources = find_sources(inputs)
     elsewhere = [source.name for source in sources if is_url(source.path) or source.size is not None]
     if elsewhere:
-        raise ValueError(f"'{elsewhere[0]}' is not a file on this machine; copy or unpack it first.")
+        raise InputError(f"'{elsewhere[0]}' is not a file on this machine; copy or unpack it first.")
     return [Path(source.path) for source in sources]
 
 
@@ -127,7 +128,7 @@ def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
     wanted = [column] if column else [name for name in CSV_COLUMNS if name in table.columns][:1]
     if not wanted or wanted[0] not in table.columns:
         hint = nearest(column, table.columns) if column else ""
-        raise ValueError(f"'{path}' has no column {column or ' or '.join(CSV_COLUMNS)}.{hint} Name one with --column.")
+        raise InputError(f"'{path}' has no column {column or ' or '.join(CSV_COLUMNS)}.{hint} Name one with --column.")
     paths = [name if is_url(name) else str(_existing(root, name)) for name in map(str, table[wanted[0]])]
     absent = [path for path in paths if not is_url(path) and not Path(path).is_file()]
     if absent:
@@ -187,7 +188,7 @@ def _tar_members(path: str) -> list[ImageSource]:
                 if member.isfile() and Path(member.name).suffix.lower() in EXTENSIONS
             ]
     except tarfile.TarError as error:
-        raise ValueError(f"'{path}' cannot be read as an uncompressed tar: {error}") from error
+        raise InputError(f"'{path}' cannot be read as an uncompressed tar: {error}") from error
 
 
 def take_shard(sources: Sequence[ImageSource], shard: str) -> list[ImageSource]:
@@ -198,5 +199,5 @@ def take_shard(sources: Sequence[ImageSource], shard: str) -> list[ImageSource]:
     """
     index, _, count = shard.partition("/")
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise ValueError(f"a shard is written I/N with 0 <= I < N, such as 0/2 and 1/2; got '{shard}'.")
+        raise InputError(f"a shard is written I/N with 0 <= I < N, such as 0/2 and 1/2; got '{shard}'.")
     return list(sources[int(index) :: int(count)])

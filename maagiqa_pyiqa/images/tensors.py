@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from maagiqa_pyiqa.support.errors import InputError, InputTypeError
+
 INTERPOLATIONS = ("cubic", "cubic-antialias")
 RANGE_TOLERANCE = 1e-6  # pyiqa's own
 
@@ -24,11 +26,11 @@ def check_images(x: torch.Tensor) -> torch.Tensor:
             are at work, as pyiqa does for losses).
     """
     if not torch.is_tensor(x):
-        raise TypeError(f"images must be a tensor (N, 3, H, W), got {type(x).__name__}.")
+        raise InputTypeError(f"images must be a tensor (N, 3, H, W), got {type(x).__name__}.")
     if not x.is_floating_point():
-        raise TypeError(f"images must be floating point in [0, 1], got {x.dtype}; convert with x.float() / 255.")
+        raise InputTypeError(f"images must be floating point in [0, 1], got {x.dtype}; convert with x.float() / 255.")
     if x.ndim != 4 or x.shape[1] not in (1, 3):
-        raise ValueError(f"images must have shape (N, 3, H, W), RGB, got {tuple(x.shape)}.{_shape_hint(x)}")
+        raise InputError(f"images must have shape (N, 3, H, W), RGB, got {tuple(x.shape)}.{_shape_hint(x)}")
     if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
         _check_range(x)
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
@@ -44,14 +46,14 @@ def _shape_hint(x: torch.Tensor) -> str:
 
 def _check_range(x: torch.Tensor) -> None:
     if x.numel() == 0:
-        raise ValueError(f"images are empty: shape {tuple(x.shape)}.")
+        raise InputError(f"images are empty: shape {tuple(x.shape)}.")
     low, high = (value.item() for value in torch.aminmax(x))
     if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):  # false for NaN too
         bad = (~x.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
         values = (
             f"NaN or infinite pixels in images {bad[:10]} of the batch" if bad else f"min {low:.4g}, max {high:.4g}"
         )
-        raise ValueError(f"images must be RGB in [0, 1], got {values}.")
+        raise InputError(f"images must be RGB in [0, 1], got {values}.")
 
 
 def squash(x: torch.Tensor, size: int, interpolation: str = "cubic") -> torch.Tensor:

@@ -16,6 +16,7 @@ from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset, read_table
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest, require_choice
 
 MIN_IMAGES = 5  # images for a correlation to mean anything
@@ -49,9 +50,9 @@ class DatasetChoice:
         for split in self.split:
             require_choice("benchmark", "split", split, SPLITS)
         if self.dataset == OWN and self.csv is None:
-            raise ValueError("benchmark: dataset 'csv' needs its file; name it with csv (--csv FILE).")
+            raise InputError("benchmark: dataset 'csv' needs its file; name it with csv (--csv FILE).")
         if self.dataset != OWN and self.root is None:
-            raise ValueError(f"benchmark: dataset '{self.dataset}' needs its folder; name it with root (--data DIR).")
+            raise InputError(f"benchmark: dataset '{self.dataset}' needs its folder; name it with root (--data DIR).")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def load_data(choice: DatasetChoice) -> BenchmarkData:
     }
     for split, rows in parts.items():
         if len(rows) < MIN_IMAGES:
-            raise ValueError(
+            raise InputError(
                 f"part '{choice.part}' of split '{split}' has {len(rows)} images: a correlation over fewer than "
                 f"{MIN_IMAGES} means nothing."
             )
@@ -206,7 +207,7 @@ def _read_rows(source: _Source) -> pandas.DataFrame:
     for column in source.group_columns:
         if column not in table:
             hint = nearest(column, table.columns)
-            raise ValueError(f"'{source.csv}' has no column '{column}' to group by.{hint}")
+            raise InputError(f"'{source.csv}' has no column '{column}' to group by.{hint}")
     return table
 
 

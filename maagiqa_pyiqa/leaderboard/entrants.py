@@ -15,6 +15,7 @@ import torch
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data
 from maagiqa_pyiqa.metrics.scoring import check_metric_names, is_lower_better
 from maagiqa_pyiqa.support.devices import default_device
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import parse_options, reject_unknown
 
 Kind: TypeAlias = Literal["metric", "checkpoint", "scores"]
@@ -138,7 +139,7 @@ def parse_entrants(words: Sequence[str | Mapping[str, Any]]) -> list[Entrant]:
     names = [entrant.name for entrant in entrants]
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
-        raise ValueError(f"metric '{repeated[0]}' takes part twice; give one of them a label, LABEL=NAME=CHECKPOINT.")
+        raise InputError(f"metric '{repeated[0]}' takes part twice; give one of them a label, LABEL=NAME=CHECKPOINT.")
     return entrants
 
 
@@ -169,7 +170,7 @@ def parse_entrant(word: str | Mapping[str, Any]) -> Entrant:
 def _from_csv(spec: str, label: str, source: str) -> Entrant:
     file, colon, column = source.rpartition(":")
     if not (label and colon and file and column):
-        raise ValueError(f"'{spec}' is not one of {FORMS}.")
+        raise InputError(f"'{spec}' is not one of {FORMS}.")
     options = EntrantOptions(name=label, lower_better=column.startswith("-"))
     return _checked(options, spec, ScoreSource(file=file, column=column.removeprefix("-")))
 
@@ -183,7 +184,7 @@ def _from_mapping(mapping: Mapping[str, Any]) -> Entrant:
     source = parse_options(ScoreSource, {key: mapping[key] for key in of_source if key in mapping}, where)
     named = [key for key in ("metric", "network", "file") if getattr(source, key) is not None]
     if len(named) != 1 or (source.file is None) != (source.column is None):
-        raise ValueError(f"{where}: give either metric, or network, or file and column.")
+        raise InputError(f"{where}: give either metric, or network, or file and column.")
     return _checked(options, options.name, source)
 
 
@@ -211,7 +212,7 @@ def _checked(options: EntrantOptions, spec: str, source: ScoreSource) -> Entrant
 def _of_network(spec: str, source: ScoreSource) -> ScoreSource:
     name = str(source.metric)
     if source.checkpoint is None:
-        raise ValueError(
+        raise InputError(
             f"metric '{spec}': nobody publishes weights of {name}; train it (maagiqa train -opt "
             f"peer_timm_regressor_3k) and name its checkpoint, LABEL={name}=CHECKPOINT."
         )

@@ -9,6 +9,7 @@ import pandas
 
 from maagiqa_pyiqa.data.agi_dataset import list_problems, read_table
 from maagiqa_pyiqa.images.sources import CSV_COLUMNS
+from maagiqa_pyiqa.support.errors import InputError
 
 
 def read_scores(file: str, column: str, names: Sequence[str]) -> dict[str, float]:
@@ -31,7 +32,7 @@ def read_scores(file: str, column: str, names: Sequence[str]) -> dict[str, float
     table = read_table(file, [column])
     found = [name for name in CSV_COLUMNS if name in table.columns and name != column]
     if not found:
-        raise ValueError(f"'{file}' has no column of image names ({', '.join(CSV_COLUMNS)}).")
+        raise InputError(f"'{file}' has no column of image names ({', '.join(CSV_COLUMNS)}).")
     wanted = set(names)
     given = [name if name in wanted else PurePath(name).name for name in table[found[0]].astype(str)]
     scores = pandas.Series(pandas.to_numeric(table[column], errors="coerce").to_numpy(), index=given)
@@ -40,7 +41,7 @@ def read_scores(file: str, column: str, names: Sequence[str]) -> dict[str, float
     problems += [f"{name}: no row" for name in names if name not in scores.index]
     problems += [f"{name}: '{column}' is not a finite number" for name in scores.index[~_is_finite(scores)]]
     if problems:
-        raise ValueError(list_problems(f"scores '{file}', column '{column}'", problems))
+        raise InputError(list_problems(f"scores '{file}', column '{column}'", problems))
     return {str(name): float(score) for name, score in scores.items()}
 
 

@@ -29,6 +29,7 @@ from maagiqa_pyiqa.leaderboard.results import (
 )
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData
 from maagiqa_pyiqa.support.environment import Environment
+from maagiqa_pyiqa.support.errors import InputError
 
 SCHEMA = 1
 
@@ -63,7 +64,7 @@ def read_results(path: str | Path) -> Results:
     try:
         return parse_results(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"'{path}' cannot be read as results of a benchmark: {error}") from error
+        raise InputError(f"'{path}' cannot be read as results of a benchmark: {error}") from error
 
 
 def parse_results(text: str) -> Results:
@@ -71,7 +72,7 @@ def parse_results(text: str) -> Results:
     content = json.loads(text)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"expected schema {SCHEMA}, got {found!r}; run the benchmark again with this version.")
+        raise InputError(f"expected schema {SCHEMA}, got {found!r}; run the benchmark again with this version.")
     del content["schema"]
     _check_keys(Results, content)
     return Results(
@@ -136,4 +137,4 @@ def _check(where: str, given: Collection[str], known: Collection[str], required:
     unknown = [key for key in given if key not in known]
     missing = [key for key in required if key not in given]
     if unknown or missing:
-        raise ValueError(f"{where}: unknown {unknown}, missing {missing}.")
+        raise InputError(f"{where}: unknown {unknown}, missing {missing}.")

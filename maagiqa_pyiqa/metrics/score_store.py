@@ -18,6 +18,7 @@ from typing import NamedTuple
 from maagiqa_pyiqa.cache.keys import pixel_key
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.metrics.cost import Cost
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.progress import progress
 
 FORMAT = 1
@@ -65,9 +66,9 @@ class ScoreStore:
                 database.executescript(SCHEMA)
                 database.execute(f"PRAGMA user_version = {FORMAT}")
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"'{self.path}' cannot be used as a store of scores: {error}; move it away.") from error
+            raise InputError(f"'{self.path}' cannot be used as a store of scores: {error}; move it away.") from error
         if version > FORMAT:
-            raise ValueError(f"'{self.path}' was written by a later version of maagiqa_pyiqa (format {version}).")
+            raise InputError(f"'{self.path}' was written by a later version of maagiqa_pyiqa (format {version}).")
 
     def __enter__(self) -> ScoreStore:
         return self

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, read_image
 from maagiqa_pyiqa.metrics.availability import explain, short_reason
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 from maagiqa_pyiqa.support.stopping import ignore_signals
 
@@ -44,9 +45,9 @@ def check_metric_names(names: Sequence[str]) -> None:
     """Raise ValueError for a name pyiqa does not have (nearest named) or a metric that needs a reference image."""
     for name in names:
         if name not in DEFAULT_CONFIGS:
-            raise ValueError(f"pyiqa has no metric '{name}'.{nearest(name, DEFAULT_CONFIGS)} All: pyiqa -ls")
+            raise InputError(f"pyiqa has no metric '{name}'.{nearest(name, DEFAULT_CONFIGS)} All: pyiqa -ls")
         if DEFAULT_CONFIGS[name].get("metric_mode") != "NR" or name in ("inception_score",):
-            raise ValueError(f"metric '{name}' does not score an image by itself; choose a no-reference metric.")
+            raise InputError(f"metric '{name}' does not score an image by itself; choose a no-reference metric.")
 
 
 def create_metrics(

@@ -29,6 +29,7 @@ from maagiqa_pyiqa.archs.trained_features import TrainedFeatures
 from maagiqa_pyiqa.cache.reader import read_manifest
 from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import write_whole, written_whole
 from maagiqa_pyiqa.support.option_files import reject_numbers_as_text
 from maagiqa_pyiqa.support.options import nearest, parse_options, reject_unknown, require_choice
@@ -77,17 +78,17 @@ class TrainOptions:
         require_choice("train", "scheduler_step", self.scheduler_step, ("epoch", "iteration"))
         require_choice("train", "autocast", self.autocast, ("none", "bf16"))
         if self.mos_loss_opt is None and self.metric_loss_opt is None:
-            raise ValueError("train: name a loss in mos_loss_opt or metric_loss_opt.")
+            raise InputError("train: name a loss in mos_loss_opt or metric_loss_opt.")
 
 
 def _require_class(name: str, section: Any, module: Any, base: type) -> None:
     """Fail unless the section's ``type`` is a class that pyiqa would find for it."""
     if not isinstance(section, Mapping) or "type" not in section:
-        raise ValueError(f"train: {name} needs a type and its arguments, got {section!r}.")
+        raise InputError(f"train: {name} needs a type and its arguments, got {section!r}.")
     known = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
     known += PYIQA_SCHEDULERS if name == "scheduler" else []
     if section["type"] not in known:
-        raise ValueError(f"train: there is no {name} '{section['type']}'.{nearest(section['type'], known)}")
+        raise InputError(f"train: there is no {name} '{section['type']}'.{nearest(section['type'], known)}")
 
 
 def check_option_sections(opt: Mapping[str, Any]) -> TrainOptions:
@@ -165,14 +166,14 @@ class MAAGIQAModel(GeneralIQAModel):
             part = key.removeprefix("weight_decay_").removeprefix("lr_")
             if part != key and not any(part in name for name in names):
                 parts = {piece for name in names for piece in name.split(".") if not piece.isdigit()}
-                raise ValueError(f"train: optim '{key}' names no part of the network.{nearest(part, parts)}")
+                raise InputError(f"train: optim '{key}' names no part of the network.{nearest(part, parts)}")
 
     def _freeze(self, net: torch.nn.Module) -> None:
         names = dict(net.named_parameters())
         for prefix in self.train_options.freeze:
             frozen = [name for name in names if name.startswith(prefix)]
             if not frozen:
-                raise ValueError(
+                raise InputError(
                     f"train: freeze '{prefix}' is the start of no parameter's name, such as {next(iter(names))}."
                 )
             for name in frozen:

@@ -13,6 +13,7 @@ from typing import Any
 
 from maagiqa_pyiqa.data.public_datasets import with_root
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.folder_lock import folder_lock
 from maagiqa_pyiqa.support.option_files import find_option_file, read_option_file
 
@@ -66,14 +67,14 @@ def check_sections(option: Mapping[str, Any], where: str) -> None:
     for key, kind in REQUIRED.items():
         if not isinstance(option.get(key), kind):
             what = "is missing" if key not in option else f"cannot be {option[key]!r}"
-            raise ValueError(f"option file '{where}': '{key}' {what}.")
+            raise InputError(f"option file '{where}': '{key}' {what}.")
     if Path(option["name"]).name != option["name"]:
-        raise ValueError(f"option file '{where}': name '{option['name']}' names a folder; it cannot hold slashes.")
+        raise InputError(f"option file '{where}': name '{option['name']}' names a folder; it cannot hold slashes.")
     for phase, section in {**option["datasets"], **({"test": option["test"]} if option.get("test") else {})}.items():
         if not isinstance(section, Mapping) or not {"name", "type"} <= section.keys():
-            raise ValueError(f"option file '{where}': dataset section '{phase}' needs a name and a type.")
+            raise InputError(f"option file '{where}': dataset section '{phase}' needs a name and a type.")
     if "train" not in option["datasets"]:
-        raise ValueError(f"option file '{where}': datasets has no section 'train'.")
+        raise InputError(f"option file '{where}': datasets has no section 'train'.")
 
 
 @contextlib.contextmanager
@@ -84,7 +85,7 @@ def _unknown_names_as_value_errors() -> Iterator[None]:
     except KeyError as error:
         message = str(error.args[0]) if error.args else ""
         if message.startswith("No object named"):
-            raise ValueError(message) from error
+            raise InputError(message) from error
         raise
 
 

@@ -19,6 +19,7 @@ from torchvision.transforms.functional import to_pil_image
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.images.tensors import check_images
 from maagiqa_pyiqa.semantics.protocol import DTYPES, TORCH_DTYPES, Images, fingerprint_of
+from maagiqa_pyiqa.support.errors import InputError, InputTypeError
 from maagiqa_pyiqa.support.options import require_choice
 
 Result = tuple[int, "torch.Tensor | Exception"]
@@ -39,7 +40,7 @@ class BatchedExtractor(abc.ABC):
 
     def __init__(self, batch_size: int, workers: int = 4) -> None:
         if batch_size < 1 or workers < 1:
-            raise ValueError(f"batch_size and workers must be at least 1, got {batch_size} and {workers}.")
+            raise InputError(f"batch_size and workers must be at least 1, got {batch_size} and {workers}.")
         self.batch_size = batch_size
         self.workers = workers
 
@@ -143,7 +144,7 @@ def name_of(dtype: torch.dtype) -> str:
 def _finite(features: torch.Tensor) -> torch.Tensor | Exception:
     if features.isfinite().all():
         return features
-    return ValueError("the model gave features that are not finite for this image; try dtype 'bf16' or 'fp32'.")
+    return InputError("the model gave features that are not finite for this image; try dtype 'bf16' or 'fp32'.")
 
 
 def as_pil(image: Any) -> Image.Image:
@@ -164,4 +165,4 @@ def as_pil(image: Any) -> Image.Image:
     if torch.is_tensor(image):
         pixels = check_images(image.detach().cpu().float().unsqueeze(0))[0].mul(255).round().byte()
         return cast(Image.Image, to_pil_image(pixels))
-    raise TypeError(f"an image must be a path, a PIL image or a tensor (3, H, W), got {type(image).__name__}.")
+    raise InputTypeError(f"an image must be a path, a PIL image or a tensor (3, H, W), got {type(image).__name__}.")

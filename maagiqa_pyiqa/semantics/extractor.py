@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest, require_choice
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def create_describer(
     """
     backend, _ = parse_spec(spec)
     if not backend.describes:
-        raise ValueError(f"the extractor '{backend.name}' has no words; use one of: {list_specs(describing=True)}.")
+        raise InputError(f"the extractor '{backend.name}' has no words; use one of: {list_specs(describing=True)}.")
     return cast("DescribingExtractor", create_extractor(spec, device, dtype, words=True, **options))
 
 
@@ -130,10 +131,10 @@ def parse_spec(spec: str) -> tuple[Backend, tuple[str, ...]]:
     """
     name, _, source = spec.partition(":")
     if name not in BACKENDS:
-        raise ValueError(f"there is no semantic extractor '{name}'.{nearest(name, BACKENDS)} Known: {list_specs()}.")
+        raise InputError(f"there is no semantic extractor '{name}'.{nearest(name, BACKENDS)} Known: {list_specs()}.")
     backend = BACKENDS[name]
     if backend.source == ("none" if source else "required"):
-        raise ValueError(f"semantic extractor '{spec}' is not one of: {list_specs()}.")
+        raise InputError(f"semantic extractor '{spec}' is not one of: {list_specs()}.")
     return backend, (source,) if source else ()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.reachability import hub_address, require_reachable
 
 FILES = ("*.json", "*.model", "*.safetensors", "*.bin", "*.jinja", "*.txt")  # of a hub repository, all we ever read
@@ -83,11 +84,11 @@ def indexed_files(folder: Path) -> list[Path]:
         return []
     weight_map = read_config(folder, indices[0].name).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-        raise ValueError(f"'{indices[0]}' is no index of weights: it has no weight_map of names to files.")
+        raise InputError(f"'{indices[0]}' is no index of weights: it has no weight_map of names to files.")
     names = sorted(set(weight_map.values()))
     outside = [name for name in names if PureWindowsPath(name).name != name or name in ("", "..")]
     if outside:
-        raise ValueError(
+        raise InputError(
             f"'{indices[0]}' names {outside[0]!r}, which is no file of its folder. Do not use this model: indices as "
             "they are published name only files beside them."
         )
@@ -107,7 +108,7 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"'{path}' is not JSON that holds an object: {error}") from error
+        raise InputError(f"'{path}' is not JSON that holds an object: {error}") from error
 
 
 def folder_fingerprint(folder: Path) -> str:

@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from maagiqa_pyiqa.semantics.batched_extractor import ModelExtractor, Result, as_pil, name_of
 from maagiqa_pyiqa.semantics.model_files import folder_fingerprint, resolve_model, weights_digest
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import require_choice
 
 SPEC = "semantics='transformers:...'"  # where a source is given, for messages
@@ -64,7 +65,7 @@ class TransformersExtractor(ModelExtractor):
     def _in_chat_template(self, question: str, folder: Path) -> str:
         template = self.processor.chat_template or self.processor.tokenizer.chat_template
         if not template:
-            raise ValueError(f"the model in '{folder}' has no chat template; choose an instruction-tuned one.")
+            raise InputError(f"the model in '{folder}' has no chat template; choose an instruction-tuned one.")
         content = [{"type": "image"}, {"type": "text", "text": question}]
         messages = [{"role": "user", "content": content}]
         options = {"chat_template": template, "add_generation_prompt": True, "tokenize": False}
@@ -72,7 +73,7 @@ class TransformersExtractor(ModelExtractor):
             text = str(self.processor.apply_chat_template(messages, **options))
             self._inputs(text, [Image.new("RGB", (64, 64))])
         except Exception as error:  # a template is a program, and some know no images
-            raise ValueError(f"the chat template in '{folder}' takes no image: {_reason(error)}") from error
+            raise InputError(f"the chat template in '{folder}' takes no image: {_reason(error)}") from error
         return text
 
     @classmethod
@@ -156,10 +157,10 @@ def _load(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         )
         tokenizer = processor.tokenizer
     except Exception as error:  # there are as many kinds as ways to break a directory
-        raise ValueError(f"transformers cannot load '{folder}' as an image-text model: {_reason(error)}") from error
+        raise InputError(f"transformers cannot load '{folder}' as an image-text model: {_reason(error)}") from error
     model, report = loaded
     if absent := sorted(report["missing_keys"]):  # transformers would leave them to chance
-        raise ValueError(f"'{folder}' lacks {len(absent)} weights of the model, the first is {absent[0]}.")
+        raise InputError(f"'{folder}' lacks {len(absent)} weights of the model, the first is {absent[0]}.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return processor, model

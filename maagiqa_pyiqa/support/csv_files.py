@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas
 
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import spreadsheet_safe
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -48,7 +49,7 @@ def read_csv(path: str | Path, *, as_text: bool = False) -> pandas.DataFrame:
         )
     except (pandas.errors.ParserError, pandas.errors.EmptyDataError) as error:
         reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
-        raise ValueError(
+        raise InputError(
             f"CSV '{path}' cannot be read: {reason}. A cell that holds the delimiter '{delimiter}' or a line break "
             'needs quotes (").'
         ) from error
@@ -86,13 +87,13 @@ def _decode(path: Path) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
-        raise ValueError(
+        raise InputError(
             f"CSV '{path}', row {row}: byte 0x{content[error.start]:02x} is not "
             f"{encoding.removesuffix('-sig').upper()}. Save the file as UTF-8 (in a spreadsheet: CSV UTF-8)."
         ) from error
     if "\0" in text:
         row = text[: text.index("\0")].count("\n") + 1
-        raise ValueError(
+        raise InputError(
             f"CSV '{path}', row {row} holds zero bytes: it is no text, or UTF-16 without a mark. Save it as UTF-8."
         )
     return text
@@ -102,13 +103,13 @@ def _check_header(path: Path, text: str) -> str:
     """The delimiter, once the header makes sense."""
     first = next((line for line in text.splitlines() if line.strip()), None)
     if first is None:
-        raise ValueError(f"CSV '{path}' is empty; it needs a row of column names and a row for each image.")
+        raise InputError(f"CSV '{path}' is empty; it needs a row of column names and a row for each image.")
     try:
         headers = {delimiter: next(csv.reader([first], delimiter=delimiter)) for delimiter in DELIMITERS}
     except csv.Error as error:
-        raise ValueError(f"CSV '{path}': its first row is no header: {error}.") from error
+        raise InputError(f"CSV '{path}': its first row is no header: {error}.") from error
     delimiter = max(headers, key=lambda candidate: len(headers[candidate]))  # the first of equals
     repeated = [name for name, count in collections.Counter(headers[delimiter]).items() if count > 1]
     if repeated:
-        raise ValueError(f"CSV '{path}': column '{repeated[0]}' stands twice in the header; rename one.")
+        raise InputError(f"CSV '{path}': column '{repeated[0]}' stands twice in the header; rename one.")
     return delimiter

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
 PACKAGE = Path(__file__).parents[1]
@@ -53,11 +54,11 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"option file '{path}' is not YAML: {reason}") from error
+        raise InputError(f"option file '{path}' is not YAML: {reason}") from error
     if not isinstance(content, Mapping) or not content:
-        raise ValueError(f"option file '{path}' holds no options, such as 'dataset: agiqa-3k'.")
+        raise InputError(f"option file '{path}' holds no options, such as 'dataset: agiqa-3k'.")
     if _count_values(content, {}) > MAX_VALUES:
-        raise ValueError(f"option file '{path}' holds over {MAX_VALUES:,} values, or one that holds itself.")
+        raise InputError(f"option file '{path}' holds over {MAX_VALUES:,} values, or one that holds itself.")
     reject_numbers_as_text(f"option file '{path}'", content)
     return dict(content)
 
@@ -71,7 +72,7 @@ def reject_numbers_as_text(where: str, value: Any, keys: Sequence[str] = ()) -> 
         for item in value:
             reject_numbers_as_text(where, item, keys)
     elif isinstance(value, str) and EXPONENT.fullmatch(value):
-        raise ValueError(
+        raise InputError(
             f"{where}: {': '.join(keys)} is the text '{value}'; as a number YAML wants it written !!float {value}."
         )
 

@@ -7,6 +7,8 @@ import difflib
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
+from maagiqa_pyiqa.support.errors import InputError
+
 OptionsType = TypeVar("OptionsType")
 
 
@@ -29,7 +31,7 @@ def reject_unknown(where: str, given: Collection[str], known: Collection[str]) -
     """
     for key in given:
         if key not in known:
-            raise ValueError(
+            raise InputError(
                 f"{where}: unknown option '{key}'.{nearest(key, known)} Known: {', '.join(sorted(known))}."
             )
 
@@ -37,7 +39,7 @@ def reject_unknown(where: str, given: Collection[str], known: Collection[str]) -
 def require_choice(where: str, name: str, value: object, choices: Collection[object]) -> None:
     """Raise ValueError unless ``value`` is one of ``choices``; the message names all three."""
     if value not in choices:
-        raise ValueError(
+        raise InputError(
             f"{where}: {name} must be one of {sorted(map(str, choices))}, got {value!r}."
             f"{nearest(str(value), [str(choice) for choice in choices])}"
         )
@@ -46,7 +48,7 @@ def require_choice(where: str, name: str, value: object, choices: Collection[obj
 def require_integer(where: str, name: str, value: object, minimum: int) -> None:
     """Raise ValueError unless ``value`` is an integer of at least ``minimum``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        raise ValueError(f"{where}: {name} must be an integer of at least {minimum}, got {value!r}.")
+        raise InputError(f"{where}: {name} must be an integer of at least {minimum}, got {value!r}.")
 
 
 def parse_options(cls: type[OptionsType], given: Mapping[str, Any], where: str) -> OptionsType:
@@ -68,5 +70,5 @@ def parse_options(cls: type[OptionsType], given: Mapping[str, Any], where: str) 
     for field in fields:
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and field.name not in given:
-            raise ValueError(f"{where}: option '{field.name}' is missing.")
+            raise InputError(f"{where}: option '{field.name}' is missing.")
     return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})

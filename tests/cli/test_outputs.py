@@ -39,7 +39,7 @@ def start(folder, *arguments, **options):
 @pytest.mark.parametrize("option", ["--csv", "--json", "--parquet"])
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(folder, capsys, monkeypatch, option):
     (folder / "file").touch()
-    monkeypatch.setattr(score, "_start_local", lambda *_: pytest.fail("the work has started"))
+    monkeypatch.setattr(score, "start_scoring", lambda *_: pytest.fail("the work has started"))
     for target, reason in ((folder, "is a folder"), (folder / "file" / "out", "cannot be written")):
         assert main(command(folder, option, str(target))) == 2
         assert reason in capsys.readouterr().err

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from maagiqa_pyiqa.archs.checkpoints.read import StateDict, find_mismatches, read_tensors, strip_module
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.reachability import UnreachableError, hub_address, is_reachable, no_network
 
 
@@ -36,7 +37,7 @@ def load_backbone_weights(backbone: nn.Module, name: str, source: str) -> None:
     own = backbone.state_dict()
     problems = find_mismatches(own, {key: tensor for key, tensor in weights.items() if key in own})
     if problems:
-        raise ValueError(f"backbone_weights '{source}' do not fit '{name}'. {' '.join(problems)}")
+        raise InputError(f"backbone_weights '{source}' do not fit '{name}'. {' '.join(problems)}")
     backbone.load_state_dict({key: weights[key] for key in own})
 
 
@@ -61,7 +62,7 @@ def _file_in_package(module: str) -> Path:
         )
     files = sorted(Path(spec.origin).parent.rglob("*.pth"))
     if len(files) != 1:
-        raise ValueError(f"package '{module}' should hold one .pth file, found {len(files)}.")
+        raise InputError(f"package '{module}' should hold one .pth file, found {len(files)}.")
     return files[0]
 
 
@@ -69,5 +70,5 @@ def _in_timm_order(weights: StateDict, name: str) -> dict[str, torch.Tensor]:
     """Name tensors as timm does where both packages list the same tensors in the same order."""
     names = timm.create_model(name, pretrained=False).state_dict()
     if [t.shape for t in weights.values()] != [t.shape for t in names.values()]:
-        raise ValueError(f"the package's tensors do not correspond to timm's '{name}' in order and shape.")
+        raise InputError(f"the package's tensors do not correspond to timm's '{name}' in order and shape.")
     return dict(zip(names, weights.values(), strict=True))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import torch
 
+from maagiqa_pyiqa.support.errors import InputError
+
 # authors' name -> ours; all other names of the quality branch only gain a prefix
 OFFICIAL_NAMES = {
     "vit.": "quality_branch.backbone.model.",
@@ -38,6 +40,6 @@ def convert_official(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.
             continue
         prefix = next((prefix for prefix in OFFICIAL_NAMES if name.startswith(prefix)), None)
         if prefix is None:
-            raise ValueError(f"'{name}' is not part of the authors' network; is this another model's checkpoint?")
+            raise InputError(f"'{name}' is not part of the authors' network; is this another model's checkpoint?")
         converted[OFFICIAL_NAMES[prefix] + name.removeprefix(prefix)] = tensor
     return converted

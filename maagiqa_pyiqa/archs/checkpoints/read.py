@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from maagiqa_pyiqa.archs.checkpoints.official import COMPUTED_BUFFERS, convert_official
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import written_whole
 
 StateDict = Mapping[str, torch.Tensor]
@@ -52,7 +53,7 @@ def read_tensors(path: Path) -> StateDict:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
+        raise InputError(
             f"'{path}' ({path.stat().st_size:,} bytes) cannot be read as a checkpoint of tensors: {reason[:200]} "
             "Expected the authors' .pt, a pyiqa training checkpoint or .safetensors; if cut short, fetch it again."
         ) from error
@@ -62,7 +63,7 @@ def read_tensors(path: Path) -> StateDict:
     if not isinstance(content, Mapping) or not content or not all(map(torch.is_tensor, content.values())):
         content_words = f"a {type(content).__name__}"
         content_words += f" with keys {list(content)[:5]}" if isinstance(content, Mapping) else ""
-        raise ValueError(f"'{path}' is not a MAAGIQA checkpoint: expected named tensors, found {content_words}.")
+        raise InputError(f"'{path}' is not a MAAGIQA checkpoint: expected named tensors, found {content_words}.")
     return content
 
 
@@ -82,7 +83,7 @@ def load_checkpoint(net: nn.Module, path: str | Path) -> None:
     state_dict = read_state_dict(path)
     problems = find_mismatches(net.state_dict(), state_dict)
     if problems:
-        raise ValueError(
+        raise InputError(
             f"'{path}' does not fit this network ({len(state_dict)} tensors, first: {_first(state_dict, 3)}). "
             + " ".join(problems)
             + " Was it trained with other options (preset, backbone, num_prompts, feature_dim)?"

@@ -16,6 +16,7 @@ from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES
 from maagiqa_pyiqa.leaderboard.report.tables import headline_statistics
 from maagiqa_pyiqa.leaderboard.report.view import Predictions
 from maagiqa_pyiqa.leaderboard.results import Results, ScoredImage
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
 CONDITION = re.compile(r"\s*(?P<column>[^<>=!~]+?)\s*(?P<sign><=|>=|!=|==|=|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL)
@@ -79,19 +80,19 @@ def parse_subset(text: str, columns: Iterable[str]) -> Subset:
     for condition in conditions:
         if condition.column not in known:
             hint = nearest(condition.column, known)
-            raise ValueError(f"filter '{text}': no column '{condition.column}'.{hint} All: {', '.join(known)}")
+            raise InputError(f"filter '{text}': no column '{condition.column}'.{hint} All: {', '.join(known)}")
     return Subset(text, conditions)
 
 
 def _parse_condition(part: str, text: str) -> Condition:
     match = CONDITION.fullmatch(part)
     if match is None:
-        raise ValueError(
+        raise InputError(
             f"filter '{text}': '{part.strip()}' is no condition; write COLUMN=VALUE or one of != ~ < <= > >="
         )
     sign = "=" if match["sign"] == "==" else match["sign"]
     if sign in ORDER and _as_number(match["value"]) is None:
-        raise ValueError(f"filter '{text}': '{match['value']}' after {sign} is no number.")
+        raise InputError(f"filter '{text}': '{match['value']}' after {sign} is no number.")
     return Condition(match["column"], sign, match["value"])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from maagiqa_pyiqa.agreement.logistic import apply_logistic
 from maagiqa_pyiqa.leaderboard.results import Participant, Results, Row
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
 USUAL_BASELINE = "maniqa"  # the paper's
@@ -141,7 +142,7 @@ def choose_pair(results: Results, split: str, baseline: str | None) -> tuple[str
 def check_baseline(known: Collection[str], baseline: str | None) -> None:
     """Raise ValueError for a baseline that is none of the metrics asked for; the message names the nearest."""
     if baseline is not None and baseline not in known:
-        raise ValueError(
+        raise InputError(
             f"no metric '{baseline}' to be the baseline.{nearest(baseline, known)} All: {', '.join(known)}"
         )
 

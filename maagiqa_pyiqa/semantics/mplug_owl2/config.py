@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from maagiqa_pyiqa.support.errors import InputError
+
 ConfigType = TypeVar("ConfigType")
 
 
@@ -59,11 +61,11 @@ class MplugOwl2Config:
             ValueError: another kind of model, or a variant that the published ones do not use.
         """
         if raw.get("model_type") != "mplug_owl2":
-            raise ValueError(f"config.json describes a '{raw.get('model_type')}' model; expected 'mplug_owl2'.")
+            raise InputError(f"config.json describes a '{raw.get('model_type')}' model; expected 'mplug_owl2'.")
         fixed = {"hidden_act": "silu", "rope_scaling": None, "num_key_value_heads": raw["num_attention_heads"]}
         for name, value in fixed.items():
             if raw.get(name, value) != value:
-                raise ValueError(f"config.json: {name} {raw[name]!r} is not supported, only {value!r}.")
+                raise InputError(f"config.json: {name} {raw[name]!r} is not supported, only {value!r}.")
         parts = raw["visual_config"]
         vision = _pick(VisionConfig, parts["visual_model"])
         return _pick(cls, {**raw, "vision": vision, "abstractor": _pick(AbstractorConfig, parts["visual_abstractor"])})

@@ -20,6 +20,7 @@ from maagiqa_pyiqa.semantics.model_files import absent_files, indexed_files, rea
 from maagiqa_pyiqa.semantics.mplug_owl2.config import MplugOwl2Config
 from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2
 from maagiqa_pyiqa.semantics.mplug_owl2.quantization import QUANTIZATIONS, quantize_linears
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import require_choice
 
 GROUP_BYTES = 64 * 2**20  # read at once; what is being copied is in memory twice
@@ -88,7 +89,7 @@ def _mapped(file: Path) -> Mapping[str, torch.Tensor]:
         return dict(torch.load(file, map_location="cpu", weights_only=True, mmap=True))
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise ValueError(
+        raise InputError(
             f"'{file}' ({file.stat().st_size:,} bytes) cannot be read as a checkpoint of tensors: {reason} "
             "If it was cut short, fetch it again."
         ) from error
@@ -156,7 +157,7 @@ def _require_match(net: nn.Module, stored: Mapping[str, StoredTensor], folder: P
     }
     lines = [f"{len(names)} {what}: {_first(names)}" for what, names in problems.items() if names]
     if lines:
-        raise ValueError(f"the weights in '{folder}' do not fit its config.json. " + "; ".join(lines) + ".")
+        raise InputError(f"the weights in '{folder}' do not fit its config.json. " + "; ".join(lines) + ".")
 
 
 def _first(names: Iterable[str], limit: int = 5) -> str:

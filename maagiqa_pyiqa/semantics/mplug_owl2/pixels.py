@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from maagiqa_pyiqa.semantics.model_files import read_config
+from maagiqa_pyiqa.support.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ClipPixels:
         raw = read_config(folder, "preprocessor_config.json")
         size, crop = _side(raw["size"]), _side(raw["crop_size"])
         if raw.get("resample", 3) != 3 or size != crop:
-            raise ValueError(
+            raise InputError(
                 f"'{folder}/preprocessor_config.json': expected bicubic (resample 3) and one size for resizing and "
                 f"cropping, got resample {raw.get('resample')}, sizes {size} and {crop}."
             )

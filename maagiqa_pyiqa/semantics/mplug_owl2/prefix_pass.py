@@ -17,6 +17,7 @@ import torch
 from maagiqa_pyiqa.semantics.mplug_owl2.decoder import IMAGE, TEXT, KeysValues, make_runs
 from maagiqa_pyiqa.semantics.mplug_owl2.network import MplugOwl2
 from maagiqa_pyiqa.semantics.mplug_owl2.tokens import PromptTokens
+from maagiqa_pyiqa.support.errors import InputError
 
 
 class Prefix(NamedTuple):
@@ -110,7 +111,7 @@ class PromptedMplugOwl2:
 
     def _logits(self, states: torch.Tensor, ids: list[int] | slice = slice(None)) -> torch.Tensor:
         if self.net.lm_head is None:
-            raise ValueError("the network was loaded without lm_head; load it with words=True.")
+            raise InputError("the network was loaded without lm_head; load it with words=True.")
         return torch.nn.functional.linear(states, self.net.lm_head.weight[ids].to(states.dtype)).float()
 
     def write(self, name: str, image_tokens: torch.Tensor, eos: int, limit: int) -> Iterator[int]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sentencepiece import SentencePieceProcessor
 
 from maagiqa_pyiqa.semantics.prompts import IMAGE_MARK
+from maagiqa_pyiqa.support.errors import InputError
 
 
 class PromptTokens(NamedTuple):
@@ -49,7 +50,7 @@ class LlamaTokens:
         """
         parts = prompt.split(IMAGE_MARK)
         if len(parts) != 2:
-            raise ValueError(f"a prompt must hold {IMAGE_MARK} once, got {len(parts) - 1} times in {prompt!r}.")
+            raise InputError(f"a prompt must hold {IMAGE_MARK} once, got {len(parts) - 1} times in {prompt!r}.")
         before, after = map(self.encode, parts)
         return PromptTokens([int(self._processor.bos_id()), *before], after)
 
