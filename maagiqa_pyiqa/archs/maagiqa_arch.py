@@ -8,7 +8,6 @@ left out; the large model is not part of the network. What differs between paper
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from maagiqa_pyiqa.archs.checkpoints.backbone import load_backbone_weights
 from maagiqa_pyiqa.archs.checkpoints.fetch import fetch_official
 from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
-from maagiqa_pyiqa.archs.quality_branch import QualityBranch
+from maagiqa_pyiqa.archs.quality_branch import QualityBranch, QualityBranchOptions
 from maagiqa_pyiqa.archs.trained_features import TrainedFeatures, read_trained_features
 from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
 from maagiqa_pyiqa.support.errors import InputError, InputTypeError
@@ -56,29 +55,17 @@ PRESETS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
 PRETRAINED = ("agiqa-3k", "lite")
 
 
-@dataclass(frozen=True)
-class MAAGIQAOptions:
-    """What defines the network; the defaults are preset ``official``.
+@dataclass(frozen=True, kw_only=True)
+class MAAGIQAOptions(QualityBranchOptions):
+    """What defines the network, with what defines its quality branch; the defaults are preset ``official``.
 
     Every row of the paper's Tables 3, 4 and 5 is a configuration: ``use_quality`` False leaves MANIQA out,
     ``num_prompts`` 0 to 2 the semantic features, ``fusion`` is ``moe``, ``concat``, or ``none`` for MANIQA's rating.
     """
 
-    backbone: str = "vit_base_patch8_224.augreg_in21k_ft_in1k"
-    taps: tuple[int, ...] = (6, 7, 8, 9)
-    input_size: int = 224
     interpolation: str = "cubic"
     mean: float = 0.5
     std: float = 0.5
-    embed_dim: int = 768
-    num_tab: int = 2
-    depths: tuple[int, ...] = (2, 2)
-    num_heads: tuple[int, ...] = (4, 4)
-    window_size: int = 4
-    dim_mlp: int = 768
-    scale: float = 0.8
-    drop: float = 0.1
-    score_bias: float | None = None  # where per-patch scores start; None leaves it to chance, as the authors do
     use_quality: bool = True
     num_prompts: int = 2
     feature_dim: int = 4096
@@ -199,7 +186,7 @@ class MAAGIQA(nn.Module):
             options["feature_dim"] = _feature_dim_of(semantics)
         self.options = parse_options(MAAGIQAOptions, {**PRESETS[preset], **options}, "MAAGIQA")
         self.semantics = LazyExtractor(semantics)
-        self.quality_branch = self._build_quality_branch() if self.options.use_quality else None
+        self.quality_branch = QualityBranch(self.options) if self.options.use_quality else None
         self.fusion = self._build_fusion() if self.options.fusion != "none" else None
         self.allow_other_features = allow_other_features
         self.trained_features: TrainedFeatures | None = None
@@ -213,10 +200,6 @@ class MAAGIQA(nn.Module):
     def _load(self, path: str | Path) -> None:
         load_checkpoint(self, path)
         self.trained_features = read_trained_features(path)
-
-    def _build_quality_branch(self) -> QualityBranch:
-        names = inspect.signature(QualityBranch).parameters
-        return QualityBranch(**{name: getattr(self.options, name) for name in names})
 
     def _build_fusion(self) -> AdaptiveFusion:
         options = self.options

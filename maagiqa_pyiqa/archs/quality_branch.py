@@ -8,6 +8,7 @@ on (blocks after the last tap, unused down-sampling convolutions) are not built,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import timm
@@ -99,10 +100,11 @@ def _create_timm_model(name: str, input_size: int) -> nn.Module:
     return model
 
 
-class QualityBranch(nn.Module):
-    """Image to per-patch quality: backbone taps, channel attention and Swin blocks in two stages, two heads.
+@dataclass(frozen=True, kw_only=True)
+class QualityBranchOptions:
+    """What defines the branch; the defaults are the authors'.
 
-    Args:
+    Attributes:
         backbone: timm model name.
         taps: intermediate outputs to use.
         input_size: side of the square input in pixels.
@@ -114,8 +116,26 @@ class QualityBranch(nn.Module):
         dim_mlp: hidden width inside Swin blocks.
         scale: weight of a Swin layer's output against its input.
         drop: dropout rate.
-        score_bias: initial bias of the per-patch score before its ReLU, so that few patches start dead; None for
-            PyTorch's default.
+        score_bias: initial bias of the per-patch score before its ReLU, so that few patches start dead; None leaves it
+            to chance, as the authors do.
+    """
+
+    backbone: str = "vit_base_patch8_224.augreg_in21k_ft_in1k"
+    taps: tuple[int, ...] = (6, 7, 8, 9)
+    input_size: int = 224
+    embed_dim: int = 768
+    num_tab: int = 2
+    depths: tuple[int, ...] = (2, 2)
+    num_heads: tuple[int, ...] = (4, 4)
+    window_size: int = 4
+    dim_mlp: int = 768
+    scale: float = 0.8
+    drop: float = 0.1
+    score_bias: float | None = None
+
+
+class QualityBranch(nn.Module):
+    """Image to per-patch quality: backbone taps, channel attention and Swin blocks in two stages, two heads.
 
     Raises:
         ValueError: the patch grid is not a multiple of the window.
@@ -124,46 +144,31 @@ class QualityBranch(nn.Module):
     grid: tuple[int, int]
     patches: int
 
-    def __init__(
-        self,
-        *,
-        backbone: str,
-        taps: tuple[int, ...],
-        input_size: int,
-        embed_dim: int,
-        num_tab: int,
-        depths: tuple[int, ...],
-        num_heads: tuple[int, ...],
-        window_size: int,
-        dim_mlp: int,
-        scale: float,
-        drop: float,
-        score_bias: float | None,
-    ) -> None:
+    def __init__(self, options: QualityBranchOptions) -> None:
         super().__init__()
-        self.backbone = TappedBackbone(backbone, taps, input_size)
+        self.backbone = TappedBackbone(options.backbone, options.taps, options.input_size)
         self.grid = self.backbone.grid
-        if self.grid[0] % window_size:
+        if self.grid[0] % options.window_size:
             raise InputError(
-                f"window_size {window_size} does not divide the {self.grid[0]}x{self.grid[1]} patch grid of "
-                f"'{backbone}' at {input_size} px; change input_size, taps or window_size."
+                f"window_size {options.window_size} does not divide the {self.grid[0]}x{self.grid[1]} patch grid of "
+                f"'{options.backbone}' at {options.input_size} px; change input_size, taps or window_size."
             )
         self.patches = self.grid[0] * self.grid[1]
         swin = {
-            "depths": depths,
-            "num_heads": num_heads,
-            "window_size": window_size,
-            "dim_mlp": dim_mlp,
-            "scale": scale,
+            "depths": options.depths,
+            "num_heads": options.num_heads,
+            "window_size": options.window_size,
+            "dim_mlp": options.dim_mlp,
+            "scale": options.scale,
         }
-        self.tablock1 = nn.Sequential(*[TABlock(self.patches, drop) for _ in range(num_tab)])
-        self.conv1 = nn.Conv2d(self.backbone.channels, embed_dim, 1)
-        self.swintransformer1 = _swin_stage(self.grid, embed_dim, swin)
-        self.tablock2 = nn.Sequential(*[TABlock(self.patches, drop) for _ in range(num_tab)])
-        self.conv2 = nn.Conv2d(embed_dim, embed_dim // 2, 1)
-        self.swintransformer2 = _swin_stage(self.grid, embed_dim // 2, swin)
-        self.fc_score = _patch_head(embed_dim // 2, drop, nn.ReLU(), score_bias)
-        self.fc_weight = _patch_head(embed_dim // 2, drop, nn.Sigmoid())
+        self.tablock1 = nn.Sequential(*[TABlock(self.patches, options.drop) for _ in range(options.num_tab)])
+        self.conv1 = nn.Conv2d(self.backbone.channels, options.embed_dim, 1)
+        self.swintransformer1 = _swin_stage(self.grid, options.embed_dim, swin)
+        self.tablock2 = nn.Sequential(*[TABlock(self.patches, options.drop) for _ in range(options.num_tab)])
+        self.conv2 = nn.Conv2d(options.embed_dim, options.embed_dim // 2, 1)
+        self.swintransformer2 = _swin_stage(self.grid, options.embed_dim // 2, swin)
+        self.fc_score = _patch_head(options.embed_dim // 2, options.drop, nn.ReLU(), options.score_bias)
+        self.fc_weight = _patch_head(options.embed_dim // 2, options.drop, nn.Sigmoid())
 
     def forward(self, x: torch.Tensor) -> PatchQuality:
         """(N, 3, input_size, input_size) normalised image to per-patch score and weight, each (N, patches)."""
