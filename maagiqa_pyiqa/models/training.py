@@ -58,7 +58,7 @@ def train(option_file: str, rest: Sequence[str] = (), data: str | None = None) -
         if opt["rank"] == 0:
             stack.enter_context(folder_lock(folder, "training", beside=True))
             stack.enter_context(_nothing_left_unless_begun(folder, opt))
-        stack.enter_context(_unknown_names_as_value_errors())
+        stack.enter_context(_unknown_names_as_input_errors())
         train_pipeline(root, opt, arguments)
 
 
@@ -78,7 +78,7 @@ def check_sections(option: Mapping[str, Any], where: str) -> None:
 
 
 @contextlib.contextmanager
-def _unknown_names_as_value_errors() -> Iterator[None]:
+def _unknown_names_as_input_errors() -> Iterator[None]:
     """Turn what pyiqa's registries say of a name they do not know into an error of the user's."""
     try:
         yield
