@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data
+from maagiqa_pyiqa.metrics.creation import create_metric, create_network
 from maagiqa_pyiqa.metrics.scoring import check_metric_names, is_lower_better
 from maagiqa_pyiqa.support.devices import default_device
 from maagiqa_pyiqa.support.errors import InputError
@@ -68,22 +69,8 @@ class ScoreSource:
         """
         place = torch.device(device or default_device())
         if self.network is not None:
-            return self._create_network(self.network).to(place).eval()
-        import pyiqa
-
-        weights = {"pretrained_model_path": self.checkpoint} if self.checkpoint else {}
-        metric: torch.nn.Module = pyiqa.create_metric(self.metric, device=place, **self.options, **weights)
-        return metric
-
-    def _create_network(self, network: Mapping[str, Any]) -> torch.nn.Module:
-        from pyiqa.archs import build_network
-
-        from maagiqa_pyiqa.archs.checkpoints.read import read_state_dict
-
-        net: torch.nn.Module = build_network({**network})
-        if self.checkpoint:
-            net.load_state_dict(read_state_dict(self.checkpoint))
-        return net
+            return create_network(self.network, self.checkpoint).to(place).eval()
+        return create_metric(str(self.metric), place, self.options, self.checkpoint)
 
 
 @dataclass(frozen=True, kw_only=True)

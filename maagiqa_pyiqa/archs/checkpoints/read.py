@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -39,24 +40,33 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     return convert_official(state_dict) if "gating.weight" in state_dict else state_dict
 
 
-def read_tensors(path: Path) -> StateDict:
-    """Named tensors of a file as they are called there.
+def read_content(path: Path) -> Any:
+    """What a file of any supported format holds, as ``torch.save`` would have it; no code in it is run.
 
     Raises:
-        ValueError: not a checkpoint, or one that holds anything but tensors; says what was found.
+        ValueError: neither safetensors nor a pickle of plain tensors, numbers, texts and containers of them.
     """
     with path.open("rb") as file:
         start = file.read(9)
     try:
         if start[8:9] == b"{":  # safetensors: 8 bytes of header length, then JSON
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+            return {"params": load_file(path)}
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"'{path}' ({path.stat().st_size:,} bytes) cannot be read as a checkpoint of tensors: {reason[:200]} "
             "Expected the authors' .pt, a pyiqa training checkpoint or .safetensors; if cut short, fetch it again."
         ) from error
+
+
+def read_tensors(path: Path) -> StateDict:
+    """Named tensors of a file as they are called there.
+
+    Raises:
+        ValueError: not a checkpoint, or one that holds anything but tensors; says what was found.
+    """
+    content = read_content(path)
     for key in ("params", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
