@@ -259,15 +259,24 @@ class RemoteStorage:
 
 
 def _map(path: Path) -> pyarrow.Buffer:
-    if _size(path) == 0:  # cannot be mapped
+    size = _size(path)
+    if size == 0:  # cannot be mapped
         return pyarrow.py_buffer(b"")
-    with pyarrow.memory_map(str(path)) as file:
-        return file.read_buffer()  # the buffer keeps the mapping alive
+    try:
+        with pyarrow.memory_map(str(path)) as file:
+            return file.read_buffer()  # the buffer keeps the mapping alive
+    except OSError as error:  # such as a limit of the process
+        raise OSError(f"'{path}' of a cache ({size:,} bytes) cannot be mapped: {error}") from error
 
 
 def _size(path: Path) -> int:
     """Size of a file of its own; to open a pipe would wait for its other end."""
-    state = path.stat()
+    try:
+        state = path.stat()
+    except OSError as error:
+        if path.is_symlink():
+            raise DamagedCacheError(f"'{path}' is a link that leads nowhere. {REMEDY}") from error
+        raise
     if not stat.S_ISREG(state.st_mode):
         raise DamagedCacheError(f"'{path}' is no file but a directory, a pipe or a device. {REMEDY}")
     return state.st_size

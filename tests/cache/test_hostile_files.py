@@ -121,14 +121,15 @@ def test_a_hostile_list_of_replaced_parts_is_one_clear_error(cache, folder, repl
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "part-0.arrow", "failures-0.jsonl"])
-@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
-def test_a_pipe_a_folder_or_a_device_in_place_of_a_file_is_one_clear_error(cache, folder, name, kind):
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "loop", "dangling link"])
+def test_a_pipe_a_folder_a_device_or_a_bad_link_in_place_of_a_file_is_one_clear_error(cache, folder, name, kind):
     put(cache, range(3))
     path = folder / name
     path.unlink(missing_ok=True)
-    make = {"pipe": os.mkfifo, "folder": os.mkdir, "device": lambda place: os.symlink("/dev/zero", place)}
-    make[kind](path)
-    with pytest.raises(DamagedCacheError, match=f"{name}' is no file but a directory, a pipe or a device"):
+    targets = {"device": "/dev/zero", "loop": name, "dangling link": "absent"}
+    make = {"pipe": os.mkfifo, "folder": os.mkdir}.get(kind, lambda place: place.symlink_to(targets[kind]))
+    make(path)
+    with pytest.raises(DamagedCacheError, match=f"{name}' is (no file but a directory, a pipe|a link that leads nowh)"):
         CacheReader.open(folder).failures.read()
     assert list(verify(folder, repair=True).damage) == [name]
     assert_holds(CacheReader.open(folder), range(3))
