@@ -205,7 +205,8 @@ def use_all(folder: Path) -> str:
         except (DamagedCacheError, CacheMismatchError):
             errors += 1
         except (ValueError, OSError) as error:
-            if not re.search(r"no feature cache|manifest\.json'? has format|of a cache .* cannot be mapped", str(error)):
+            ours = r"no feature cache|manifest\.json'? has format|of a cache .* cannot be mapped"
+            if not re.search(ours, str(error)):
                 return f"traceback ({type(error).__name__}: {error})"
             errors += 1
         except MemoryError:
