@@ -32,11 +32,12 @@ import pyarrow
 import torch
 
 from maagiqa_pyiqa.cache.index import ABSENT
-from maagiqa_pyiqa.cache.manifest import CacheMismatchError, DamagedCacheError
+from maagiqa_pyiqa.cache.manifest import DamagedCacheError
 from maagiqa_pyiqa.cache.part import Entry
 from maagiqa_pyiqa.cache.reader import CacheReader
 from maagiqa_pyiqa.cache.verify import verify
 from maagiqa_pyiqa.cache.writer import CacheWriter
+from maagiqa_pyiqa.support.errors import UserError
 
 SHAPE = (2, 64)
 PARTS, ROWS = 3, 20
@@ -202,11 +203,10 @@ def use_all(folder: Path) -> str:
         try:
             if action():
                 return "wrong features"
-        except (DamagedCacheError, CacheMismatchError):
+        except UserError:
             errors += 1
-        except (ValueError, OSError) as error:
-            ours = r"no feature cache|manifest\.json'? has format|of a cache .* cannot be mapped"
-            if not re.search(ours, str(error)):
+        except OSError as error:
+            if not re.search(r"no feature cache|of a cache .* cannot be mapped", str(error)):
                 return f"traceback ({type(error).__name__}: {error})"
             errors += 1
         except MemoryError:

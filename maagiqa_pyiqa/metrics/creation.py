@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from maagiqa_pyiqa.archs.checkpoints.read import read_content, read_state_dict
+from maagiqa_pyiqa.support.errors import InputError
 
 MATLAB = b"MATLAB 5.0 MAT-file"  # of niqe and its like; read without pickle, and no pickle begins so
 
@@ -80,11 +81,11 @@ def _plain_files(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             yield {key: _plain(value, Path(folder), originals) for key, value in options.items()}
-        except ValueError as error:
+        except InputError as error:
             message = str(error)
             for copy, original in originals.items():
                 message = message.replace(copy, original)
-            raise ValueError(message) from error
+            raise InputError(message) from error
 
 
 def _plain(value: Any, folder: Path, originals: dict[str, str]) -> Any:
