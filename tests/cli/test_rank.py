@@ -55,7 +55,7 @@ def test_the_best_of_each_prompt_is_kept_and_copied(folder):
     assert code == 0
     assert [(row["prompt"], row["rank"]) for row in rows] == [("prompt 0", 1), ("prompt 1", 1)]
     assert [row["image"].rsplit("/", 1)[-1] for row in rows] == ["b0.png", "b1.png"]  # sharp before blurred
-    copies = sorted(path.name for path in (folder / "best").iterdir())
+    copies = sorted(path.name for path in (folder / "best").glob("[!.]*"))
     assert copies == ["0001_001_b0.png", "0002_001_b1.png"]
     assert (folder / "best" / copies[0]).read_bytes() == (folder / "pictures" / "b0.png").read_bytes()
 
@@ -79,3 +79,44 @@ def test_a_bad_image_is_listed_and_the_others_are_ranked(folder, capsys):
     assert code == 1
     assert len(rows) == 4
     assert "not ranked:" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------- where copies go
+
+
+def copies_in(folder):
+    return sorted(path.name for path in folder.glob("[!.]*"))
+
+
+def test_a_second_ranking_takes_the_place_of_the_first(folder):
+    assert run(folder, "--copy-to", str(folder / "best"))[0] == 0
+    assert len(copies_in(folder / "best")) == 4
+    assert run(folder, "--copy-to", str(folder / "best"), "--top", "1", "-m", "piqe")[0] == 0
+    assert len(copies_in(folder / "best")) == 1
+
+
+@pytest.mark.parametrize("place", [".", "best"])
+def test_copies_do_not_go_where_images_are_ranked(folder, capsys, place):
+    target = folder / "pictures" / place
+    assert main(["rank", str(folder / "pictures"), "--copy-to", str(target)]) == 2
+    assert f"lies in '{folder / 'pictures'}', which is being ranked" in capsys.readouterr().err
+    image = str(folder / "pictures" / "a0.png")
+    assert main(["rank", image, "--copy-to", str(folder / "pictures")]) == 2
+    assert "which is being ranked" in capsys.readouterr().err
+
+
+def test_files_of_others_are_neither_mixed_with_copies_nor_removed(folder, capsys):
+    assert run(folder, "--copy-to", str(folder / "best"))[0] == 0
+    (folder / "best" / "mine.png").touch()
+    assert main(["rank", str(folder / "pictures"), "--copy-to", str(folder / "best")]) == 2
+    assert "holds files that no ranking put there, such as 'mine.png'" in capsys.readouterr().err
+    assert len(copies_in(folder / "best")) == 5
+
+
+@pytest.mark.parametrize("names", ['["../prompts.csv"]', '["/etc/passwd"]', "{}", "no JSON", "[1]"])
+def test_a_list_of_copies_from_a_stranger_removes_nothing(folder, capsys, names):
+    (folder / "best").mkdir()
+    (folder / "best" / ".maagiqa-rank.json").write_text(names)
+    assert main(["rank", str(folder / "pictures"), "--copy-to", str(folder / "best")]) == 2
+    assert "is no list of a ranking's copies" in capsys.readouterr().err
+    assert (folder / "prompts.csv").exists()
