@@ -47,6 +47,7 @@ class Statistic:
 
     ``function`` takes N judged images and weights (R, N) and gives (R,) figures. ``published_key`` is the figure's name
     in published tables, which give PLCC and RMSE after the fit; None for a figure that nobody publishes.
+    ``needs_mos_scale`` is a figure that means nothing for scores of another scale.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Statistic:
     function: Callable[[Judged, np.ndarray], np.ndarray]
     meaning: str
     published_key: str | None = None
+    needs_mos_scale: bool = False
 
 
 ROWS = (
@@ -86,11 +88,12 @@ ROWS = (
         title="raw RMSE",
         higher_is_better=False,
         function=lambda judged, weights: weighted_rmse(judged.scores, judged.mos, weights),
-        meaning="difference of the scores as they are to MOS; means little for a metric of another scale",
+        meaning="difference of the scores as they are to MOS; not shown for a metric of another scale",
+        needs_mos_scale=True,
     ),
     Statistic(
         key="plcc_fitted",
-        title="PLCC",
+        title="fitted PLCC",
         higher_is_better=True,
         function=lambda judged, weights: weighted_pearson(judged.mapped, judged.mos, weights),
         meaning="Pearson's correlation with MOS, after a 4-parameter logistic fitted to these MOS",
@@ -98,7 +101,7 @@ ROWS = (
     ),
     Statistic(
         key="rmse_fitted",
-        title="RMSE",
+        title="fitted RMSE",
         higher_is_better=False,
         function=lambda judged, weights: weighted_rmse(judged.mapped, judged.mos, weights),
         meaning="root mean square difference to MOS after the same fit, on the MOS scale; lower is better",

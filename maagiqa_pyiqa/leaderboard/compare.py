@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -21,14 +22,17 @@ from maagiqa_pyiqa.leaderboard.results import (
     Figures,
     GroupRow,
     Participant,
+    Published,
     Results,
     Row,
     ScoredImage,
     Split,
 )
 from maagiqa_pyiqa.leaderboard.run_metrics import EntrantScores
+from maagiqa_pyiqa.leaderboard.shown import name_identical_images
 from maagiqa_pyiqa.metrics.identity import code_version, readable
 from maagiqa_pyiqa.support.environment import describe_environment
+from maagiqa_pyiqa.support.text import printable
 
 GROUP_STATISTICS = ("srcc", "plcc", "rmse_fitted")
 NO_GROUP = "none"  # images whose cell is empty
@@ -59,12 +63,15 @@ def build_results(
         resamples: of the bootstrap.
     """
     resampling = Resampling(seed, resamples)
+    dataset = _dataset(data, pixel_keys)
+    if dataset.identical_images:
+        warnings.warn(printable(name_identical_images(dataset.identical_images)), stacklevel=2)
     return Results(
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         seed=seed,
         resamples=resamples,
         environment=describe_environment(),
-        dataset=_dataset(data, pixel_keys),
+        dataset=dataset,
         participants=tuple(_participant(one) for one in scored),
         splits={split: _split(data, split, scored, pixel_keys, resampling) for split in data.splits},
         images=tuple(_image(image, scored) for image in data.images),
@@ -78,9 +85,20 @@ def _dataset(data: BenchmarkData, pixel_keys: Mapping[str, bytes]) -> Dataset:
         csv_sha256=hashlib.sha256(data.csv.read_bytes()).hexdigest(),
         images_sha256=hashlib.sha256(b"".join(sorted(set(pixel_keys.values())))).hexdigest(),
         images=len(data.images),
+        identical_images=_identical(data.images, pixel_keys),
         mos_range=data.mos_range,
         group_columns=data.group_columns,
     )
+
+
+def _identical(images: Sequence[RatedImage], pixel_keys: Mapping[str, bytes]) -> tuple[tuple[str, ...], ...]:
+    """Sets of images of the same pixels and different MOS."""
+    by_key: dict[bytes, list[RatedImage]] = {}
+    for image in images:
+        if image.name in pixel_keys:
+            by_key.setdefault(pixel_keys[image.name], []).append(image)
+    disputed = [same for same in by_key.values() if len({image.mos for image in same}) > 1]
+    return tuple(tuple(image.name for image in same) for same in disputed)
 
 
 def _participant(scores: EntrantScores) -> Participant:
@@ -129,21 +147,24 @@ def _split(
     mos = np.array([image.mos for image in images])
     weights = resampling.draw(len(images))
     oriented = {one.entrant.name: _oriented(one, images) for one in scored}
+    published = _published(data, split, scored)
     rows, judged = [], {}
     for one in scored:
         name = one.entrant.name
         if np.isfinite(oriented[name]).sum() >= MIN_IMAGES:
             row, judged[name] = _row(name, oriented[name], mos, weights)
-            published = find_published(load_published(), data.title, split, one.entrant)
-            rows.append(
-                dataclasses.replace(
-                    row, published=published, seen_in_training=_count_seen(one, data, images, pixel_keys)
-                )
-            )
+            seen = _count_seen(one, data, images, pixel_keys)
+            rows.append(dataclasses.replace(row, published=published.pop(name, None), seen_in_training=seen))
     rows.sort(key=_place)
     groups = {column: _groups(images, column, oriented, judged, resampling) for column in data.group_columns}
     compared = _compare_with_best(rows, oriented, mos, weights)
-    return Split(part=data.part, images=len(images), rows=compared, groups=groups)
+    return Split(part=data.part, images=len(images), rows=compared, published_only=published, groups=groups)
+
+
+def _published(data: BenchmarkData, split: str, scored: Sequence[EntrantScores]) -> dict[str, Published]:
+    """What is published of the participants, by name."""
+    found = {one.entrant.name: find_published(load_published(), data.title, split, one.entrant) for one in scored}
+    return {name: published for name, published in found.items() if published}
 
 
 def _place(row: Row) -> tuple[bool, float]:

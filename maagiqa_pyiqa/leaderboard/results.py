@@ -84,23 +84,31 @@ class GroupRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """One part of one split: rows best SRCC first, those trained on its images last; groups by column."""
+    """One part of one split: rows best SRCC first, those trained on its images last; groups by column.
+
+    ``published_only`` is what is published of participants without a row.
+    """
 
     part: str
     images: int
     rows: tuple[Row, ...]
+    published_only: Mapping[str, Published]
     groups: Mapping[str, tuple[GroupRow, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What was scored, with hashes of the CSV and of the decoded images."""
+    """What was scored, with hashes of the CSV and of the decoded images.
+
+    ``identical_images`` are sets of names: the same pixels, and different MOS.
+    """
 
     name: str
     csv: str
     csv_sha256: str
     images_sha256: str
     images: int
+    identical_images: tuple[tuple[str, ...], ...]
     mos_range: tuple[float, float]
     group_columns: tuple[str, ...]
 

@@ -2,7 +2,7 @@
 
 schema, created, seed, resamples, environment, dataset
 participants  in the order asked for, also those that failed
-splits        by name: part, images, rows (figures beside the row's other keys), groups by column
+splits        by name: part, images, rows (figures beside the row's other keys), published_only, groups by column
 images        name, mos, splits, columns, scores and gate weights by participant
 """
 
@@ -31,7 +31,7 @@ from maagiqa_pyiqa.leaderboard.training_data import TrainingData
 from maagiqa_pyiqa.support.environment import Environment
 from maagiqa_pyiqa.support.errors import InputError
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def to_json(results: Results) -> str:
@@ -41,9 +41,13 @@ def to_json(results: Results) -> str:
         split["rows"] = [_with_figures(row) for row in split["rows"]]
         split["groups"] = {column: [_with_figures(row) for row in rows] for column, rows in split["groups"].items()}
         for row in split["rows"]:
-            if row["published"]:
-                row["published"] = {**row["published"]["figures"], "source": row["published"]["source"]}
+            row["published"] = row["published"] and _flat_published(row["published"])
+        split["published_only"] = {name: _flat_published(one) for name, one in split["published_only"].items()}
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _flat_published(published: Mapping[str, Any]) -> dict[str, Any]:
+    return {**published["figures"], "source": published["source"]}
 
 
 def _with_figures(row: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def parse_results(text: str) -> Results:
     return Results(
         **{key: content[key] for key in ("created", "seed", "resamples")},
         environment=_build(Environment, content["environment"]),
-        dataset=_build(Dataset, content["dataset"], mos_range=tuple, group_columns=tuple),
+        dataset=_build(Dataset, content["dataset"], mos_range=tuple, group_columns=tuple, identical_images=_sets),
         participants=tuple(_build(Participant, one, trained_on=_training_data) for one in content["participants"]),
         splits={name: _split(split) for name, split in content["splits"].items()},
         images=tuple(_build(ScoredImage, image, splits=tuple, gate=_gates) for image in content["images"]),
@@ -88,7 +92,8 @@ def parse_results(text: str) -> Results:
 def _split(content: Mapping[str, Any]) -> Split:
     groups = {column: tuple(_row(GroupRow, row) for row in rows) for column, rows in content["groups"].items()}
     rows = tuple(_row(Row, row) for row in content["rows"])
-    split: Split = _build(Split, {**content, "rows": rows, "groups": groups})
+    published = {name: _published(one) for name, one in content["published_only"].items()}
+    split: Split = _build(Split, {**content, "rows": rows, "groups": groups, "published_only": published})
     return split
 
 
@@ -112,6 +117,10 @@ def _published(content: Mapping[str, Any] | None) -> Published | None:
 
 def _training_data(content: Mapping[str, Any] | None) -> TrainingData | None:
     return None if content is None else _build(TrainingData, content)
+
+
+def _sets(content: list[list[str]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(names) for names in content)
 
 
 def _gates(content: Mapping[str, Any]) -> Mapping[str, tuple[float, ...]]:

@@ -92,6 +92,7 @@ def make_results(images, metrics, failed=(), columns=("generator",), name="AGIQA
             csv_sha256="c5f0" * 16,
             images_sha256="1a9e" * 16,
             images=len(images),
+            identical_images=(),
             mos_range=(0, 5),
             group_columns=tuple(columns),
         ),
@@ -132,7 +133,7 @@ def _split(metrics, images, split, columns):
     rows = [replace(row, is_best=i == 0, p_against_best=(None, 0.2, 0.0004)[min(i, 2)]) for i, row in enumerate(rows)]
     ranked = sorted(metrics, key=lambda metric: [row.name for row in rows].index(metric.name))
     groups = {column: _groups(ranked, inside, column) for column in columns}
-    return Split(part="test", images=len(inside), rows=tuple(rows), groups=groups)
+    return Split(part="test", images=len(inside), rows=tuple(rows), published_only={}, groups=groups)
 
 
 def _row(metric, images, published=None):

@@ -8,7 +8,7 @@ import io
 from maagiqa_pyiqa.agreement.statistics import STATISTICS
 from maagiqa_pyiqa.leaderboard.report.tables import headline_statistics
 from maagiqa_pyiqa.leaderboard.report.view import failures, participants, published_figure, ranking, rows
-from maagiqa_pyiqa.leaderboard.results import Results, Row
+from maagiqa_pyiqa.leaderboard.results import Results
 
 PARTICIPANT = ("status", "reason", "lower_better", "device", "images_per_second", "parameters", "peak_memory_bytes")
 
@@ -22,7 +22,7 @@ def as_csv(results: Results) -> str:
     for name in [*ranking(results), *failures(results)]:
         cells = [name, *[getattr(known[name], key) for key in PARTICIPANT]]
         for split in results.splits:
-            cells += _cells(rows(results, split).get(name))
+            cells += _cells(results, split, name)
         writer.writerow(cells)
     return text.getvalue()
 
@@ -33,12 +33,13 @@ def _columns(split: str) -> list[str]:
     return [f"{split}_{name}" for name in ("images", "seen_in_training", *figures, "p_against_best", *published)]
 
 
-def _cells(row: Row | None) -> list[float | None]:
+def _cells(results: Results, split: str, name: str) -> list[float | None]:
+    row = rows(results, split).get(name)
+    published = [published_figure(results, split, name, key) for key in _published_keys()]
     if row is None:
-        return [None] * len(_columns(""))
+        return [*[None] * (len(_columns("")) - len(published)), *published]
     figures = [row.figures.get(key) for key in STATISTICS]
     ends = [end for f in figures for end in ((f.value, f.low, f.high) if f else (None, None, None))]
-    published = [published_figure(row, key) for key in _published_keys()]
     return [row.n, row.seen_in_training, *ends, row.p_against_best, *published]
 
 

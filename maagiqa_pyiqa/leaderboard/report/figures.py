@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from markupsafe import Markup
@@ -17,6 +18,8 @@ MISSES = 3  # largest errors ringed in a scatter
 BAR, GAP, NAMES, VALUES = 13, 6, 112, 42  # of a bar chart: bar height, gap, room for names and for values
 CURVE_POINTS = 60
 LAYERS = 4  # of dots: those of one path do not darken where they overlap
+ARROW = 4  # length of the head on an interval that leaves the axis
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
 LETTERS = 15  # of a name in a bar chart
 
 
@@ -68,19 +71,25 @@ def _rings(predictions: Predictions, names: Sequence[str], axes: Axes) -> list[M
     return rings
 
 
-def bars(figures: Mapping[str, Estimate | None], description: str, lowest: float = 0.0) -> Markup:
+def bars(
+    figures: Mapping[str, Estimate | None],
+    description: str,
+    lowest: float = 0.0,
+    absent: Mapping[str, str] = NO_REASONS,
+) -> Markup:
     """Horizontal bars by metric with their intervals; the axis ends at 1.
 
     Args:
         figures: by metric, in the order to be drawn; None where there is none.
         description: what is shown, in words.
         lowest: where the axis starts, zero or below.
+        absent: why there is no figure, by metric.
     """
     scale = Scale(min(lowest, 0.0), 1.0, NAMES, WIDTH - VALUES)
     height = len(figures) * (BAR + GAP) + 20
     parts = [_bar_grid(scale, height)]
     for row, (name, figure) in enumerate(figures.items()):
-        parts.append(_bar(name, figure, scale, GAP / 2 + row * (BAR + GAP)))
+        parts.append(_bar(name, figure, scale, GAP / 2 + row * (BAR + GAP), absent.get(name, "too few images")))
     return svg(description, *parts, height=height)
 
 
@@ -94,12 +103,12 @@ def _bar_grid(scale: Scale, height: float) -> Markup:
     return join(*parts)
 
 
-def _bar(name: str, figure: Estimate | None, scale: Scale, top: float) -> Markup:
+def _bar(name: str, figure: Estimate | None, scale: Scale, top: float, absent: str) -> Markup:
     short = name if len(name) <= LETTERS else name[: LETTERS - 1] + "\u2026"
     parts = [text(NAMES - 6, top + BAR - 3, short, "end")]
     if figure is None:
-        parts.append(text(scale(0) + 4, top + BAR - 3, "too few images", class_="name"))
-        return element("g", element("title", f"{name}: no figure"), *parts, data_metric=name)
+        parts.append(text(scale(0) + 4, top + BAR - 3, absent, class_="name"))
+        return element("g", element("title", f"{name}: {absent}"), *parts, data_metric=name)
     start, end = sorted((scale(0), scale(figure.value)))
     parts.append(element("rect", x=start, y=top, width=max(end - start, 0.5), height=float(BAR), class_="bar"))
     parts.append(_whisker(figure, scale, top + BAR / 2))
@@ -111,9 +120,14 @@ def _bar(name: str, figure: Estimate | None, scale: Scale, top: float) -> Markup
 def _whisker(figure: Estimate, scale: Scale, y: float) -> Markup:
     if figure.low is None or figure.high is None:
         return Markup()
-    low, high = (scale(max(end, scale.low)) for end in (figure.low, figure.high))
-    path = f"M{number(low)} {number(y)}H{number(high)}M{number(low)} {number(y - 3)}v6M{number(high)} {number(y - 3)}v6"
-    return element("path", d=path, class_="whisker")
+    low, high = (scale(min(max(end, scale.low), scale.high)) for end in (figure.low, figure.high))
+    ends = [_end(low, y, -ARROW * (figure.low < scale.low)), _end(high, y, ARROW * (figure.high > scale.high))]
+    return element("path", d=f"M{number(low)} {number(y)}H{number(high)}{''.join(ends)}", class_="whisker")
+
+
+def _end(x: float, y: float, arrow: int) -> str:
+    """The end of an interval: a bar, or the head of an arrow where the interval goes on beyond the axis."""
+    return f"M{number(x - arrow)} {number(y - 3)}l{arrow} 3l{-arrow} 3" if arrow else f"M{number(x)} {number(y - 3)}v6"
 
 
 def strip(figure: Estimate, published: float | None = None, lowest: float = 0.0) -> Markup:

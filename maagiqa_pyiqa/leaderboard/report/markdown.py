@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from maagiqa_pyiqa.leaderboard.report.tables import COST, Cell, Table, leaderboard, raw_figures
-from maagiqa_pyiqa.leaderboard.report.view import described, failures, ranking
+from maagiqa_pyiqa.leaderboard.report.view import described, failures, label, listed, ranking
 from maagiqa_pyiqa.leaderboard.results import Results
+from maagiqa_pyiqa.leaderboard.shown import name_identical_images, undefined_figures
 
 
 def as_markdown(results: Results) -> str:
     """Both tables, then the metrics that could not run."""
     lines = [f"# {_escape(results.dataset.name)}", "", *_caption(results), ""]
+    if listed(results):
+        lines += _table(leaderboard(results))
     if ranking(results):
-        lines += [*_table(leaderboard(results)), "", "The scores as they are, without the fit:", ""]
+        lines += ["", "The scores as they are, without the fit:", ""]
         lines += _table(raw_figures(results))
+    lines += [line for note in _remarks(results) for line in ("", _escape(note))]
     if failed := failures(results):
         lines += ["", "Could not run:", ""]
         lines += [f"- {_escape(name)}: {_escape(reason)}" for name, reason in failed.items()]
     return "\n".join(lines) + "\n"
 
 
+def _remarks(results: Results) -> list[str]:
+    undefined = [f"{label(split)}: {note}" for split in results.splits for note in undefined_figures(results, split)]
+    identical = name_identical_images(results.dataset.identical_images)
+    return [*undefined, identical] if identical else undefined
+
+
 def _caption(results: Results) -> list[str]:
     sizes = " and ".join(described(results, split) for split in results.splits)
     return [
         f"Agreement with MOS on {sizes}.",
-        "95 % bootstrap intervals in brackets, best in bold. SRCC, PLCC, KRCC: higher is better; RMSE: lower. PLCC and",
-        "RMSE after a 4-parameter logistic fit. p: paired bootstrap against the best. Beside published figures: ours",
-        "minus published.",
+        "95 % bootstrap intervals in brackets, best in bold. SRCC, PLCC, KRCC: higher is better; RMSE: lower. Fitted:",
+        "after a 4-parameter logistic fit. Raw RMSE is given for scores on the scale of MOS only. p: paired bootstrap",
+        "against the best. Beside published figures: ours minus published.",
     ]
 
 

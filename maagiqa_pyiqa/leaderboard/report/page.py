@@ -16,6 +16,7 @@ from maagiqa_pyiqa.leaderboard.report.subset import Subset
 from maagiqa_pyiqa.leaderboard.report.tables import raw_figures
 from maagiqa_pyiqa.leaderboard.report.view import described, failures, label, quantity
 from maagiqa_pyiqa.leaderboard.results import Results
+from maagiqa_pyiqa.leaderboard.shown import name_identical_images
 
 HERE = Path(__file__).parent
 
@@ -38,6 +39,7 @@ def as_page(results: Results, image_root: Path, baseline: str | None, subsets: S
         script_hash=_hash(script),
         results=results,
         findings=[sections.finding(results, split) for split in results.splits],
+        identical_images=name_identical_images(results.dataset.identical_images),
         chance=sections.CHANCE,
         failures=failures(results),
         leaderboard=sections.leaderboard(results),

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from maagiqa_pyiqa.agreement.bootstrap import Estimate
+from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES
 from maagiqa_pyiqa.leaderboard.report import figures, tables
 from maagiqa_pyiqa.leaderboard.report.subset import Subset, measure
 from maagiqa_pyiqa.leaderboard.report.tables import Table, figures_of, headline_statistics, statistic_column
@@ -25,6 +26,7 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     trained_here,
 )
 from maagiqa_pyiqa.leaderboard.results import GroupRow, Results
+from maagiqa_pyiqa.leaderboard.shown import undefined_figures
 
 CHANCE = 0.05  # p above which a metric cannot be told from the best
 HARDEST = 0.25  # share of the images, those on which the baseline errs most
@@ -44,25 +46,30 @@ class Panel:
 
 @dataclass(frozen=True)
 class Finding:
-    """Who is best on a split (None where no metric has a figure), its SRCC, who is level with it, who is left out."""
+    """Who is best on a split (None where no metric has a figure), its SRCC, who is level with it, who is left out.
+
+    ``undefined`` are sentences on metrics without a figure.
+    """
 
     split: str
     best: str | None = None
     srcc: Estimate | None = None
     level: Sequence[str] = ()
     trained_here: Sequence[str] = ()
+    undefined: Sequence[str] = ()
 
 
 def finding(results: Results, split: str) -> Finding:
     """Who is best on a split, who cannot be told from it, and who was trained on its images."""
     ranked = {name: row for name, row in rows(results, split).items() if row.figures.get("srcc")}
+    undefined = undefined_figures(results, split)
     if not ranked:
-        return Finding(split)
+        return Finding(split, undefined=undefined)
     best = next((name for name, row in ranked.items() if row.is_best), next(iter(ranked)))
     trained = [name for name in trained_here(results, split) if name in ranked and name != best]
     others = [name for name in ranked if name not in (best, *trained)]
     level = [name for name in others if (ranked[name].p_against_best or 0) >= CHANCE]
-    return Finding(split, best, ranked[best].figures["srcc"], level, trained)
+    return Finding(split, best, ranked[best].figures["srcc"], level, trained, undefined)
 
 
 def leaderboard(results: Results) -> Table:
@@ -81,7 +88,7 @@ def _strips(results: Results) -> dict[str, dict[str, Markup]]:
     lowest = _lowest([figure for by_name in srcc.values() for figure in by_name.values()])
     return {
         label(split): {
-            name: figures.strip(figure, published_figure(rows(results, split)[name], "srcc"), lowest)
+            name: figures.strip(figure, published_figure(results, split, name, "srcc"), lowest)
             for name, figure in by_name.items()
             if figure
         }
@@ -199,11 +206,19 @@ def _groups(entries: Sequence[GroupRow]) -> GroupsView:
     largest = sorted((g for g in srcc if any(srcc[g].values())), key=lambda group: -sizes[group])[:MAX_GROUPS]
     lowest = min((f.value for group in largest for f in srcc[group].values() if f), default=0.0)
     panels = [
-        GroupPanel(group, figures.bars(srcc[group], f"SRCC of each metric on {group}", lowest), sizes[group])
+        GroupPanel(
+            group,
+            figures.bars(srcc[group], f"SRCC of each metric on {group}", lowest, _why_absent(by_group[group])),
+            sizes[group],
+        )
         for group in srcc
         if group in largest
     ]
     return GroupsView(panels, len(srcc) - len(panels))
+
+
+def _why_absent(entries: Sequence[GroupRow]) -> dict[str, str]:
+    return {entry.name: "too few images" if entry.n < MIN_IMAGES else "MOS or scores all equal" for entry in entries}
 
 
 # ------------------------------------------------------------------------------------------------------------- errors

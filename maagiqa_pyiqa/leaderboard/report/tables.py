@@ -12,6 +12,7 @@ from maagiqa_pyiqa.agreement.bootstrap import Estimate
 from maagiqa_pyiqa.agreement.statistics import STATISTICS
 from maagiqa_pyiqa.leaderboard.report.view import (
     label,
+    listed,
     participants,
     published_figure,
     quantity,
@@ -20,6 +21,7 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     trained_here,
 )
 from maagiqa_pyiqa.leaderboard.results import Results
+from maagiqa_pyiqa.leaderboard.shown import shown_figure, write_p
 
 SIGNIFICANCE = "paired bootstrap on SRCC: how easily chance alone gives this distance to the best"
 COST = "Cost"
@@ -99,7 +101,7 @@ def leaderboard(results: Results) -> Table:
         columns += [*[_statistic(results, split, key) for key in keys], _significance(results, split)]
     columns += [_published(results, split, key) for split in results.splits for key in keys]
     columns += _costs(results)
-    return Table(ranking(results), _notes(results), [column for column in columns if column.cells])
+    return Table(listed(results), _notes(results), [column for column in columns if column.cells])
 
 
 def raw_figures(results: Results) -> Table:
@@ -110,7 +112,7 @@ def raw_figures(results: Results) -> Table:
 
 def figures_of(results: Results, split: str, key: str) -> dict[str, Estimate | None]:
     """One statistic of every metric of a split."""
-    return {name: row.figures.get(key) for name, row in rows(results, split).items()}
+    return {name: shown_figure(results, row, key) for name, row in rows(results, split).items()}
 
 
 def statistic_column(
@@ -135,9 +137,9 @@ def _statistic(results: Results, split: str, key: str) -> Column:
 
 
 def _published(results: Results, split: str, key: str) -> Column:
-    statistic, cells = STATISTICS[key], {}
-    for name, row in rows(results, split).items():
-        value, measured = published_figure(row, statistic.published_key), row.figures.get(key)
+    statistic, ours, cells = STATISTICS[key], figures_of(results, split, key), {}
+    for name in listed(results):
+        value, measured = published_figure(results, split, name, statistic.published_key), ours.get(name)
         if value is not None:
             cells[name] = Cell(f"{value:.4f}", f"{measured.value - value:+.4f}" if measured else "", value)
     meaning = "as published, and ours minus published"
@@ -149,7 +151,7 @@ def _significance(results: Results, split: str) -> Column:
     for name, row in rows(results, split).items():
         p = row.p_against_best
         if p is not None:
-            cells[name] = Cell("<0.001" if p < 0.001 else f"{p:.3f}", order=p)
+            cells[name] = Cell(write_p(p), order=p)
         elif row.is_best:
             cells[name] = Cell("best", order=2.0)
     return Column("p", cells, label(split), meaning=SIGNIFICANCE)
@@ -173,13 +175,15 @@ def _costs(results: Results) -> list[Column]:
 
 def _notes(results: Results) -> dict[str, str]:
     """What has to be said of a metric beside its name."""
-    return {name: ", ".join(_notes_on(results, name)) for name in ranking(results)}
+    return {name: ", ".join(_notes_on(results, name)) for name in listed(results)}
 
 
 def _notes_on(results: Results, name: str) -> list[str]:
     participant = participants(results)[name]
     notes = ["lower is better"] if participant.lower_better else []
-    if participant.failed_images:
+    if name not in ranking(results):
+        notes.append("no figures of ours, see below")
+    elif participant.failed_images:
         notes.append(f"{quantity(len(participant.failed_images), 'image')} without score")
     for split in results.splits:
         if seen := trained_here(results, split).get(name):

@@ -48,8 +48,8 @@ def _caption(results: Results) -> str:
     sizes = _escape(" and ".join(described(results, split) for split in results.splits))
     return (
         f"Agreement with MOS on {_escape(results.dataset.name)}, {sizes}. Sub- and superscripts are the ends of "
-        "the 95\\,\\% bootstrap interval; PLCC and RMSE after a 4-parameter logistic fit; differences are ours "
-        "minus published."
+        "the 95\\,\\% bootstrap interval; fitted PLCC and RMSE are after a 4-parameter logistic fit; differences are "
+        "ours minus published."
     )
 
 

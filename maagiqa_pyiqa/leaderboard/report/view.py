@@ -9,6 +9,7 @@ import numpy as np
 
 from maagiqa_pyiqa.agreement.logistic import apply_logistic
 from maagiqa_pyiqa.leaderboard.results import Participant, Results, Row
+from maagiqa_pyiqa.leaderboard.shown import published_of
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
@@ -75,9 +76,10 @@ def rows(results: Results, split: str) -> dict[str, Row]:
     return {row.name: row for row in results.splits[split].rows}
 
 
-def published_figure(row: Row, key: str | None) -> float | None:
+def published_figure(results: Results, split: str, name: str, key: str | None) -> float | None:
     """A figure as published, by its published key; None where there is none."""
-    return row.published.get(key) if row.published else None
+    published = published_of(results, split, name)
+    return published.get(key) if published else None
 
 
 def participants(results: Results) -> dict[str, Participant]:
@@ -88,6 +90,12 @@ def participants(results: Results) -> dict[str, Participant]:
 def ranking(results: Results) -> list[str]:
     """Every metric that has a row, in the order of the first split, then of the others."""
     return list(dict.fromkeys(name for split in results.splits for name in rows(results, split)))
+
+
+def listed(results: Results) -> list[str]:
+    """Every metric that has a row, then those that have none but published figures."""
+    published = [name for split in results.splits.values() for name in split.published_only]
+    return list(dict.fromkeys([*ranking(results), *published]))
 
 
 def failures(results: Results) -> dict[str, str]:

@@ -92,7 +92,7 @@ def test_nothing_goes_wrong_and_nothing_is_asked_for(open_page, report):
 
 def test_a_click_on_a_title_sorts_and_another_turns_it_round(open_page):
     page = open_page()
-    column = header(page, "RMSE")
+    column = header(page, "fitted RMSE")
     column.get_by_role("button").click()
     assert column.get_attribute("aria-sort") == "ascending"  # the better end first
     up = numbers(page, column)
@@ -138,7 +138,7 @@ def test_the_keyboard_sorts_too_and_the_result_is_spoken(open_page):
     assert numbers(page, column) == sorted(numbers(page, column))
     assert page.locator("#sorted").text_content() == "Sorted by SRCC, ascending."
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "PLCC"
+    assert page.evaluate("document.activeElement.textContent") == "fitted PLCC"
 
 
 def test_metric_names_sort_as_words(open_page):

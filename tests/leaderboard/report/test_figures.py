@@ -57,6 +57,19 @@ def test_bars_are_as_long_as_their_figures_and_start_at_zero():
     assert "too few images" in [text.text for text in drawing.iter("text")]
 
 
+def test_an_interval_that_leaves_the_axis_ends_in_an_arrow():
+    drawing = ElementTree.fromstring(bars({"a": Estimate(0.1, -0.4, 0.5), "b": Estimate(0.2, 0.1, 0.3)}, "SRCC"))
+    leaves, stays = [p.get("d") for p in drawing.iter("path") if p.get("class") == "whisker"]
+    assert (leaves.count("l"), leaves.count("v6")) == (2, 1)
+    assert (stays.count("l"), stays.count("v6")) == (0, 2)
+
+
+def test_a_bar_without_a_figure_says_why():
+    drawing = bars({"a": None, "b": None}, "SRCC", absent={"a": "MOS or scores all equal"})
+    texts = [text.text for text in ElementTree.fromstring(drawing).iter("text")]
+    assert {"MOS or scores all equal", "too few images"} <= set(texts)
+
+
 def test_error_shares_count_bins_of_a_tenth():
     edges, shares = error_shares(np.array([0.0, 0.05, 0.1, 0.3, 0.39]), 0.39)
     assert np.allclose(edges, [0, 0.1, 0.2, 0.3])

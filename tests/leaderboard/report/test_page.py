@@ -50,7 +50,12 @@ def test_leaderboard_has_every_figure_of_a_row_in_its_column(page, results):
     columns = [text_of(title) for title in titles]
     first = [text_of(cell.find("span")) for cell in body[0]]
     figures = results.splits["official"].rows[0].figures
-    for title, key in (("SRCC", "srcc"), ("PLCC", "plcc_fitted"), ("KRCC", "krcc"), ("RMSE", "rmse_fitted")):
+    for title, key in (
+        ("SRCC", "srcc"),
+        ("fitted PLCC", "plcc_fitted"),
+        ("KRCC", "krcc"),
+        ("fitted RMSE", "rmse_fitted"),
+    ):
         cell = body[0][columns.index(title)]
         assert text_of(cell.find("span")) == f"{figures[key].value:.4f}"
         assert text_of(cell.find("small")) == figures[key].interval
@@ -63,8 +68,8 @@ def test_columns_say_what_they_mean_and_which_end_is_better(page):
     (_, titles), _ = page.table("Agreement of every metric with MOS")
     by_title = {text_of(title): title for title in reversed(titles)}  # the first of each, of the first split
     assert by_title["SRCC"].get("data-first") == "descending"
-    assert by_title["RMSE"].get("data-first") == "ascending"
-    assert "lower is better" in by_title["RMSE"].find("button").get("title")
+    assert by_title["fitted RMSE"].get("data-first") == "ascending"
+    assert "lower is better" in by_title["fitted RMSE"].find("button").get("title")
     assert by_title["SRCC from 0 to 1"].get("class") == "strip-cell"
 
 
