@@ -29,6 +29,7 @@ from maagiqa_pyiqa.archs.trained_features import TrainedFeatures
 from maagiqa_pyiqa.cache.reader import read_manifest
 from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
+from maagiqa_pyiqa.support.csv_files import frame_as_csv
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import write_whole, written_whole
 from maagiqa_pyiqa.support.option_files import reject_numbers_as_text
@@ -287,7 +288,7 @@ class MAAGIQAModel(GeneralIQAModel):
         get_root_logger().info(f"Test {name} ({len(mos)} images, best weights){listed}")
         folder = Path(self.opt["path"]["experiments_root"])
         rows = pandas.DataFrame({"name": names, "mos": mos, "score": scores})
-        write_whole(folder / "test_scores.csv", rows.to_csv(index=False))
+        write_whole(folder / "test_scores.csv", frame_as_csv(rows))
         write_whole(folder / "test_figures.json", json.dumps(figures, indent=1) + "\n")
         return figures
 

@@ -4,9 +4,11 @@ import json
 import socket
 
 import pytest
+from PIL import Image
 
 from maagiqa_pyiqa.cli import doctor
 from maagiqa_pyiqa.cli.main import main
+from maagiqa_pyiqa.support.reachability import no_network
 
 
 @pytest.fixture
@@ -59,3 +61,11 @@ def test_weights_that_are_not_here_are_named_with_their_address(look, metric, wa
 
 def test_one_align_is_looked_at_unless_metrics_are_named():
     assert "one-align" in doctor.METRICS
+
+
+def test_doctor_and_score_name_the_same_file_and_folder(look, tmp_path, capsys):
+    findings, _ = look("cnniqa", online=False, code=1)
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    with no_network():
+        assert main(["score", str(tmp_path / "a.png"), "-m", "cnniqa", "--device", "cpu"]) == 1
+    assert f"metric cnniqa cannot run here: {findings['metrics']['cnniqa']}" in capsys.readouterr().err

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from maagiqa_pyiqa.agreement.statistics import STATISTICS
 from maagiqa_pyiqa.leaderboard.report.tables import headline_statistics
 from maagiqa_pyiqa.leaderboard.report.view import failures, participants, published_figure, ranking, rows
 from maagiqa_pyiqa.leaderboard.results import Results
+from maagiqa_pyiqa.support import csv_files
 
 PARTICIPANT = ("status", "reason", "lower_better", "device", "images_per_second", "parameters", "peak_memory_bytes")
 
 
 def as_csv(results: Results) -> str:
     """One line a metric; those that failed at the end, with their reason."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["metric", *PARTICIPANT, *[column for split in results.splits for column in _columns(split)]])
+    header = ["metric", *PARTICIPANT, *[column for split in results.splits for column in _columns(split)]]
     known = participants(results)
+    lines: list[list[object]] = []
     for name in [*ranking(results), *failures(results)]:
-        cells = [name, *[getattr(known[name], key) for key in PARTICIPANT]]
-        for split in results.splits:
-            cells += _cells(results, split, name)
-        writer.writerow(cells)
-    return text.getvalue()
+        figures = [cell for split in results.splits for cell in _cells(results, split, name)]
+        lines.append([name, *[getattr(known[name], key) for key in PARTICIPANT], *figures])
+    return csv_files.as_csv(header, lines)
 
 
 def _columns(split: str) -> list[str]:
