@@ -146,6 +146,8 @@ def run_maagiqa(arguments, log, small_parts=writer.SMALL_PARTS, refresh_seconds=
     with open(log, "ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    # as a new process has them: the old ones still take a terminal for the seekable file that was there before
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
     extractor.BACKENDS = BACKENDS
     writer.SMALL_PARTS = small_parts
     extraction.REFRESH_SECONDS = refresh_seconds
