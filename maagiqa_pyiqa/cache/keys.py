@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.images.decoding import decode
 
 KEY_BYTES = 32
 
@@ -35,14 +35,9 @@ class ImageFile:
         """The decoded image, 8-bit RGB.
 
         Raises:
-            UnreadableImageError: the reason, also where a decoder fails in a way of its own.
+            UnreadableImageError: the reason.
         """
-        try:
-            return decode(self.content)
-        except UnreadableImageError:
-            raise
-        except Exception as error:  # whatever Pillow's many decoders raise
-            raise UnreadableImageError(str(error)) from error
+        return decode(self.content)
 
     @functools.cached_property
     def pixel_key(self) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,12 @@ from maagiqa_pyiqa.support.errors import InputError
 FORMATS = (
     "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP",
 )  # fmt: skip
+MAX_MEGAPIXELS = 128  # of one image, told by its header; Pillow holds 4 bytes a pixel, 8 while it converts
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_OF_DECODERS = (
+    OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError, struct.error, LookupError, TypeError,
+    AttributeError,
+)  # fmt: skip
 
 
 class UnreadableImageError(InputError):
@@ -33,19 +39,20 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
     """Decode an image file or its content, or convert an open image, to 8-bit RGB.
 
     Grayscale, palette and CMYK are converted, alpha is dropped, 16-bit is scaled to 8, of an animation the first
-    frame is taken; EXIF rotation is ignored, all as pyiqa does (which however clips 16-bit to white).
+    frame is taken; EXIF rotation is ignored, all as pyiqa does (which however clips 16-bit to white). Images of more
+    than MAX_MEGAPIXELS are refused before they are decoded: reducing them would change what is measured.
 
     Raises:
         UnreadableImageError: says whether the file is absent, empty, cut short, too large or no image.
     """
     try:
         if isinstance(image, Image.Image):
-            return _to_rgb(image)
+            return _to_rgb(_of_allowed_size(image))
         content = image if isinstance(image, bytes) else Path(image).read_bytes()
         if not content:
             raise UnreadableImageError("empty file (0 bytes)")
         with Image.open(io.BytesIO(content), formats=_known_formats()) as opened:
-            return _to_rgb(opened)
+            return _to_rgb(_of_allowed_size(opened))
     except UnreadableImageError:
         raise
     except FileNotFoundError as error:
@@ -54,8 +61,10 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
         raise UnreadableImageError(f"not an image of a format that is read here ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"too many pixels, refused as a decompression bomb ({error})") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError) as error:
+    except _OF_DECODERS as error:
         raise UnreadableImageError(f"cannot be decoded: {error or type(error).__name__}") from error
+    except Exception as error:  # whatever else Pillow's many decoders raise
+        raise UnreadableImageError(str(error)) from error
 
 
 def _absence(name: str) -> str:
@@ -69,11 +78,23 @@ def _known_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
+def _of_allowed_size(image: Image.Image) -> Image.Image:
+    megapixels = image.width * image.height / 1e6
+    if megapixels > MAX_MEGAPIXELS:
+        raise UnreadableImageError(
+            f"{image.width} x {image.height} are {megapixels:.0f} megapixels, more than the {MAX_MEGAPIXELS} that are "
+            "decoded here; reduce the image first"
+        )
+    return image
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in SIXTEEN_BIT_MODES:
         values = np.asarray(image).astype(np.float32)
+        values /= 257  # in place, as all of this: an image may be large
         # 16-bit samples may come in Pillow's 32-bit mode
-        return Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8)).convert("RGB")
+        values.round(out=values).clip(0, 255, out=values)
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise UnreadableImageError("floating-point pixels have no agreed range; save it as 8 or 16 bit")
     return image.convert("RGB")
