@@ -133,7 +133,7 @@ def test_a_listing_that_is_out_of_date_loses_nothing(cache, folder, monkeypatch)
 
 def test_a_part_that_cannot_be_opened_is_an_error_and_no_endless_loop(cache, folder):
     (folder / "part-dangling.arrow").symlink_to(folder / "nothing")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DamagedCacheError, match=r"part-dangling\.arrow' is a link that leads nowhere"):
         CacheReader.open(folder)
 
 
