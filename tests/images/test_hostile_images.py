@@ -25,14 +25,14 @@ decode(Path(sys.argv[1], "sound.png"))  # what is imported and reserved once
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
 for path in sorted(Path(sys.argv[1]).iterdir()):
-    started = time.monotonic()
+    started = time.process_time()  # of this process: a busy machine is no fault
     try:
         outcome = list(read_image(path).shape)
     except UnreadableImageError as error:
         outcome = str(error)
     except BaseException as error:
         outcome = {"raw": f"{type(error).__name__}: {error}"}
-    print(json.dumps([path.name, time.monotonic() - started, outcome]), flush=True)
+    print(json.dumps([path.name, time.process_time() - started, outcome]), flush=True)
 """
 
 
