@@ -176,12 +176,17 @@ def _place(row: Row) -> tuple[bool, float]:
 def _count_seen(
     scores: EntrantScores, data: BenchmarkData, images: Sequence[RatedImage], pixel_keys: Mapping[str, bytes]
 ) -> int:
-    """How many of the images a participant is known to have been trained on, by content or by name."""
+    """How many of the images a participant is known to have been trained on, by name in that dataset, else by content.
+
+    A dataset may hold an image twice, once in each part, which no training on its split can be blamed for.
+    """
     known = scores.entrant.trained_on
     if known is None:
         return 0
-    names = data.training_names(known.split, known.split_seed) if known.dataset == data.dataset else frozenset()
-    return sum(image.name in names or known.holds(pixel_keys.get(image.name, b"")) for image in images)
+    if known.dataset == data.dataset:
+        names = data.training_names(known.split, known.split_seed)
+        return sum(image.name in names for image in images)
+    return sum(known.holds(pixel_keys.get(image.name, b"")) for image in images)
 
 
 def _row(name: str, oriented: np.ndarray, mos: np.ndarray, weights: np.ndarray) -> tuple[Row, Judged]:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from maagiqa_pyiqa.cache.keys import pixel_key
+from maagiqa_pyiqa.images.decoding import decode
 from maagiqa_pyiqa.leaderboard import compare, run_metrics
 from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.entrants import parse_entrant
@@ -40,6 +42,15 @@ def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
     assert seen(f"maagiqa={own}/models/net_best.pth") == ([], False)
     said = {"dataset": "agiqa-3k", "split": "prompt-disjoint"}
     assert seen({"name": "x", "metric": "maagiqa", "trained_on": said}) == (["official"], True)
+
+
+def test_an_image_that_a_dataset_holds_twice_is_not_held_against_training_on_its_split(agiqa3k):
+    data = load_data(DatasetChoice(root=str(agiqa3k)))
+    images = [data.images[position] for position in data.positions("official")]
+    keys = {image.name: pixel_key(decode(image.path)) for image in images}
+    trained = run_metrics.EntrantScores(entrant=parse_entrant("maagiqa-lite"), status="ok")
+    assert any(trained.entrant.trained_on.holds(key) for key in keys.values())
+    assert compare._count_seen(trained, data, images, keys) == 0
 
 
 def test_what_is_said_of_training_data_is_checked():
