@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
+from maagiqa_pyiqa.agreement.statistics import STATISTICS
 from maagiqa_pyiqa.data.public_datasets import PublicDataset, dataset_of_class, dataset_sections
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options, run_benchmark
 from maagiqa_pyiqa.leaderboard.terminal import as_ranking
 from maagiqa_pyiqa.support.files import write_whole
 from maagiqa_pyiqa.support.option_files import read_option_file
 
-FIGURES = ("srcc", "plcc", "krcc", "rmse")
 PATH_KEYS = ("root", "dataroot_target", "meta_info_file", "cache")
 
 
@@ -68,10 +68,12 @@ def train(option: Mapping[str, Any], folder: Path) -> dict[str, float]:
 
 
 def summary(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Markdown table: mean and standard deviation over seeds of each row's figures."""
-    lines = [f"| | seeds | {' | '.join(name.upper() for name in FIGURES)} |", "|---" * (len(FIGURES) + 2) + "|"]
+    """Markdown table: mean and standard deviation over seeds of each statistic that all runs have."""
+    every_run = [run for runs in rows.values() for run in runs]
+    shown = [statistic for key, statistic in STATISTICS.items() if all(key in run for run in every_run)]
+    lines = [f"| | seeds | {' | '.join(statistic.title for statistic in shown)} |", "|---" * (len(shown) + 2) + "|"]
     for label, runs in rows.items():
-        cells = [_mean_and_deviation([run[name] for run in runs]) for name in FIGURES]
+        cells = [_mean_and_deviation([run[statistic.key] for run in runs]) for statistic in shown]
         lines.append(f"| {label} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
