@@ -321,7 +321,7 @@ def test_leftovers_of_unfinished_writes_do_no_harm(folder, images, expected):
 
 
 def test_thirty_kills_at_random_moments_lose_nothing(tmp_path):
-    images = write_pictures(tmp_path / "images", 800)
+    images = write_pictures(tmp_path / "images", 2000)  # more than thirty runs get through before they are killed
     expected = expected_features(images)
     folder = tmp_path / "cache"
     command = ["extract", str(tmp_path / "images"), "--cache", str(folder), "--extractor"]
