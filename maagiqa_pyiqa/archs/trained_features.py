@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors import safe_open
 
+from maagiqa_pyiqa.archs.checkpoints.read import read_content
 from maagiqa_pyiqa.support.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +59,6 @@ def read_trained_features(path: str | Path) -> TrainedFeatures | None:
             name.removeprefix(f"{KEY}."): value for name, value in metadata.items() if name.startswith(KEY)
         }
     else:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = read_content(Path(path))
         entries = content.get(KEY, {}) if isinstance(content, Mapping) else {}
     return TrainedFeatures(**entries) if entries else None
