@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
 PACKAGE = Path(__file__).parents[1]
+MAX_BYTES = 100_000  # of a file; YAML is read at some 100 kB a second
 MAX_VALUES = 10_000  # of a file, counting what an alias repeats
+MAX_INTEGER = 2**63 - 1
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")  # a number to people, but text to YAML 1.1
 
 
@@ -29,10 +33,13 @@ def find_option_file(name: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: there is neither; names the nearest.
+        ValueError: a folder, pipe or device.
     """
     path = Path(name).expanduser()
     if path.is_file():
         return path
+    if path.exists():
+        raise InputError(f"option file '{name}' is a {'folder' if path.is_dir() else 'pipe or device'}, no file.")
     packaged = packaged_option_files()
     stem = path.name.removesuffix(".yml")
     if stem in packaged and path.parent == Path():
@@ -47,12 +54,15 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not YAML, not a mapping, or a number that YAML reads as text; in one line.
+        ValueError: no file, too large, not YAML, a key that stands twice, not a mapping, or a number that YAML reads
+            as text or that is not finite; in one line.
     """
     path = find_option_file(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"option file '{path}' has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"option file '{path}' is not YAML: {reason}") from error
     if not isinstance(content, Mapping) or not content:
@@ -63,8 +73,21 @@ def read_option_file(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain YAML in which a key stands once."""
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        counts = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for key, count in counts.items():
+            if count > 1:
+                raise yaml.composer.ComposerError(None, None, f"key '{key}' stands twice", node.start_mark)
+        return node
+
+
 def reject_numbers_as_text(where: str, value: Any, keys: Sequence[str] = ()) -> None:
-    """Raise ValueError on text such as ``1e-3``, which YAML takes for a number only with a point."""
+    """Raise ValueError on NaN, infinity, a huge integer, or text such as ``1e-3``, no number to YAML."""
+    name = ": ".join(keys)
     if isinstance(value, Mapping):
         for key, item in value.items():
             reject_numbers_as_text(where, item, (*keys, str(key)))
@@ -72,9 +95,11 @@ def reject_numbers_as_text(where: str, value: Any, keys: Sequence[str] = ()) -> 
         for item in value:
             reject_numbers_as_text(where, item, keys)
     elif isinstance(value, str) and EXPONENT.fullmatch(value):
-        raise InputError(
-            f"{where}: {': '.join(keys)} is the text '{value}'; as a number YAML wants it written !!float {value}."
-        )
+        raise InputError(f"{where}: {name} is the text '{value}'; as a number YAML wants it written !!float {value}.")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: {name} is {value}; it has to be a finite number.")
+    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise InputError(f"{where}: {name} is an integer beyond 64 bits.")
 
 
 def _count_values(value: Any, counted: dict[int, int]) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.option_types import describe, fits
 
 OptionsType = TypeVar("OptionsType")
 
@@ -63,7 +64,7 @@ def parse_options(cls: type[OptionsType], given: Mapping[str, Any], where: str) 
         An instance of ``cls``.
 
     Raises:
-        ValueError: an unknown or a missing key, or a value that ``cls`` refuses.
+        ValueError: an unknown or a missing key, a value of another type than annotated, or one that ``cls`` refuses.
     """
     fields = [field for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
     reject_unknown(where, given.keys(), [field.name for field in fields])
@@ -71,4 +72,15 @@ def parse_options(cls: type[OptionsType], given: Mapping[str, Any], where: str) 
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and field.name not in given:
             raise InputError(f"{where}: option '{field.name}' is missing.")
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    annotations = get_type_hints(cls)
+    for key, value in values.items():
+        if not fits(value, annotations[key]):
+            raise InputError(f"{where}: {key} must be {describe(annotations[key])}, got {shortened(given[key])}.")
+    return cls(**values)
+
+
+def shortened(value: object) -> str:
+    """A value as messages show it: in one line of at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

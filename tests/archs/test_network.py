@@ -418,7 +418,7 @@ OPTION_ERRORS = {
     "no such tap": ({"taps": [1, 9]}, r"taps \[1, 9\] do not exist in 'resnet18', which has 5 \(0 to 4\)"),
     "no taps": ({"taps": []}, "taps"),
     "window does not fit": ({"window_size": 3}, "window_size 3 does not divide the 4x4 patch grid"),
-    "text for a number": ({"embed_dim": "16"}, "embed_dim must be an integer of at least 1, got '16'"),
+    "text for a number": ({"embed_dim": "16"}, "embed_dim must be an integer, got '16'"),
     "negative": ({"num_prompts": -1}, "num_prompts must be an integer of at least 0, got -1"),
     "nothing to score from": ({"use_quality": False, "num_prompts": 0}, "nothing to score from"),
     "rating of features": ({"fusion": "none"}, "fusion 'none' .* needs num_prompts 0"),

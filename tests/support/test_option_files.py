@@ -1,5 +1,6 @@
 """Option files: by name from any folder, harmless to read, and wrong ones are one line."""
 
+import os
 import shutil
 
 import pytest
@@ -65,6 +66,13 @@ WRONG = {
     "unknown alias": ("a: *b", "is not YAML: found undefined alias"),
     "number as text": ("train:\n  optim:\n    lr: 1e-3", "train: optim: lr is the text '1e-3'; .* !!float 1e-3"),
     "number as text in a list": ("train: {max_lr: [1e-3, 2.0]}", "train: max_lr is the text '1e-3'"),
+    "NaN": ("train: {max_grad_norm: .nan}", "train: max_grad_norm is nan; it has to be a finite number"),
+    "infinite": ("a: [1.0, -.inf]", "a is -inf"),
+    "integer beyond 64 bits": ("a: 99999999999999999999", "a is an integer beyond 64 bits"),
+    "integer of 5,000 digits": (f"a: {'9' * 5000}", "is not YAML"),
+    "key twice": ("name: a\ntrain: {}\nname: b", "key 'name' stands twice"),
+    "large": ("# " + "x" * 100_000, "has 100,002 bytes; at most 100,000 are read"),
+    "zero byte": ("a: \0", "is not YAML: .*special characters are not allowed"),
     "itself": ("a: &a [*a]", "one that holds itself"),
     "deep": ("[" * 5000, "is not YAML"),
     "aliases of aliases": (
@@ -100,3 +108,10 @@ def test_tag_that_would_run_something_is_refused_and_runs_nothing(tag, tmp_path)
         read_option_file(path)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "made").exists()
+
+
+def test_folder_pipe_or_device_is_no_option_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yml")
+    for path, kind in [(tmp_path, "a folder"), (tmp_path / "pipe.yml", "a pipe or device"), ("/dev/zero", "device")]:
+        with pytest.raises(ValueError, match=kind):
+            read_option_file(path)
