@@ -29,6 +29,7 @@ from maagiqa_pyiqa.archs.trained_features import TrainedFeatures
 from maagiqa_pyiqa.cache.reader import read_manifest
 from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
+from maagiqa_pyiqa.models.arguments import check_arguments_of, refused_as_input_errors
 from maagiqa_pyiqa.support.csv_files import frame_as_csv
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import write_whole, written_whole
@@ -80,6 +81,8 @@ class TrainOptions:
         require_choice("train", "autocast", self.autocast, ("none", "bf16"))
         if self.mos_loss_opt is None and self.metric_loss_opt is None:
             raise InputError("train: name a loss in mos_loss_opt or metric_loss_opt.")
+        for name in ("optim", "scheduler", "mos_loss_opt", "metric_loss_opt"):
+            check_arguments_of(name, getattr(self, name) or {})
 
 
 def _require_class(name: str, section: Any, module: Any, base: type) -> None:
@@ -180,13 +183,19 @@ class MAAGIQAModel(GeneralIQAModel):
             for name in frozen:
                 names[name].requires_grad_(False)
 
+    def setup_optimizers(self) -> None:
+        """Set up the optimizer as pyiqa does; values that it refuses are the user's."""
+        with refused_as_input_errors("train: optim"):
+            super().setup_optimizers()
+
     def setup_schedulers(self, scheduler_name: str = "scheduler") -> None:
         """Replace the word ``total_iter`` in the scheduler's options, then set it up as pyiqa does."""
         section = self.opt["train"][scheduler_name]
         for key, value in section.items():
             if value == "total_iter":
                 section[key] = self.opt["train"]["total_iter"]
-        super().setup_schedulers(scheduler_name)
+        with refused_as_input_errors(f"train: {scheduler_name}"):
+            super().setup_schedulers(scheduler_name)
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
         """Step per epoch, unless the option asks for a step per iteration."""

@@ -141,6 +141,27 @@ REFUSED = {
     ),
     "unknown network": (changed("network", "type", value="MAGIQA"), "'MAGIQA'.*Did you mean.*MAAGIQA"),
     "unknown loss": (changed("train", "mos_loss_opt", "type", value="MSLoss"), "'MSLoss'.*Did you mean.*MSELoss"),
+    "unknown argument of the optimizer": (
+        changed("train", "optim", "weight_decy", value=0.1),
+        "optim AdamW: unknown option 'weight_decy'. Did you mean 'weight_decay'",
+    ),
+    "unknown argument of the scheduler": (
+        changed("train", "scheduler", "pct_strt", value=0.1),
+        "scheduler OneCycleLR: unknown option 'pct_strt'. Did you mean 'pct_start'",
+    ),
+    "no argument of the scheduler": (changed("train", "scheduler", "max_lr", value=None), "'max_lr' is missing"),
+    "unknown argument of a loss": (
+        changed("train", "mos_loss_opt", "weight", value=1.0),
+        "mos_loss_opt MSELoss: unknown option 'weight'. Did you mean 'loss_weight'",
+    ),
+    "weight of a loss as a word": (
+        changed("train", "mos_loss_opt", "loss_weight", value="much"),
+        "loss_weight must be a finite number, got 'much'",
+    ),
+    "negative learning rate": (changed("train", "optim", "lr", value=-1.0), "train: optim: Invalid learning rate: -1"),
+    "epochs as a word": (changed("train", "total_epoch", value="many"), "total_epoch must be an integer"),
+    "NaN": (changed("train", "max_grad_norm", value=float("nan")), "max_grad_norm is nan"),
+    "key twice": (changed("num_gpu", value=0) + "num_gpu: 0", "key 'num_gpu' stands twice"),
     "unknown option of the network": (changed("network", "presett", value=1), "unknown option 'presett'"),
     "unknown option of a dataset": (changed("datasets", "val", "splitt", value=1), "unknown option 'splitt'"),
     "no datasets": (changed("datasets", value=None), "'datasets' is missing"),
