@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 
 from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
-from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.cli.verbs import add_shares, add_verb
 from maagiqa_pyiqa.support.csv_files import frame_as_csv
 
 EXAMPLES = """\
   maagiqa split data.csv --split official --csv official.csv
   maagiqa split data.csv --split prompt-disjoint --seed 0 --csv disjoint.csv
+  maagiqa split mine.csv --split random --val 0.15 --test 0.15 --csv mine_with_parts.csv
 """
 
 
@@ -18,8 +19,9 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     """Add the verb."""
     parser = add_verb(verbs, "split", "Divide a dataset's CSV into train, val and test.", EXAMPLES, run)
     parser.add_argument("table", metavar="CSV", help="the dataset's own CSV, in its own order")
-    parser.add_argument("--split", default="official", help="official (default) or prompt-disjoint")
-    parser.add_argument("--seed", type=int, default=0, help="of prompt-disjoint (default 0)")
+    parser.add_argument("--split", default="official", help="official (default), prompt-disjoint or random")
+    parser.add_argument("--seed", type=int, default=0, help="of prompt-disjoint and random (default 0)")
+    add_shares(parser, "in these")
     parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="default: prompt")
     add_outputs(parser, "the parts (CSV: a column 'part' added to the table; JSON: row indices)", "csv", "json")
 
@@ -34,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     needed = [arguments.prompt_column] if arguments.split == "prompt-disjoint" else []
     table = read_table(arguments.table, needed)
     prompts = list(table[arguments.prompt_column]) if arguments.prompt_column in table else None
-    split = make_split(arguments.split, prompts, len(table), arguments.seed)
+    split = make_split(arguments.split, prompts, len(table), arguments.seed, arguments.val, arguments.test)
     for part, rows in split.items():
         print(f"{part:>5}: {len(rows):>6} images{_shared_prompts(prompts, split, part)}")
     part_of = {row: part for part, rows in split.items() for row in rows}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from maagiqa_pyiqa.cli.outputs import write_outputs
+from maagiqa_pyiqa.data.splits import TEST, VAL
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -71,6 +72,13 @@ def add_batch_size(parser: argparse.ArgumentParser, default: int | None, meaning
     """Add ``--batch-size``; ``meaning`` says what the default is."""
     help_text = f"images at once (default: {meaning})"
     parser.add_argument("--batch-size", type=positive, default=default, metavar="N", help=help_text)
+
+
+def add_shares(parser: argparse.ArgumentParser, where: str) -> None:
+    """Add ``--val`` and ``--test``, shares of the images in a split; ``where`` says when they count."""
+    for part, share in (("val", VAL), ("test", TEST)):
+        help_text = f"share of the images in part {part} {where} (default {share:g})"
+        parser.add_argument(f"--{part}", type=float, default=share, metavar="SHARE", help=help_text)
 
 
 def add_engine(parser: argparse.ArgumentParser, copies: str) -> None:

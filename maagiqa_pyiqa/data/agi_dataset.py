@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from pyiqa.data.general_nr_dataset import GeneralNRDataset
 from pyiqa.data.transforms import PairedToTensor
 
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset, dataset_of_class
-from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
+from maagiqa_pyiqa.data.splits import PARTS, SPLITS, TEST, VAL, Split, make_split
 from maagiqa_pyiqa.data.transforms import build_transforms
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.support.csv_files import read_csv
@@ -42,7 +43,12 @@ class LoaderOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetOptions(LoaderOptions):
-    """A dataset section of an option YAML. ``part`` is taken from the phase unless named."""
+    """A dataset section of an option YAML.
+
+    ``part`` is taken from the phase unless named. ``part_column`` says of each row which part it is in, as ``maagiqa
+    split --csv`` writes it; without one ``split`` divides the rows, with the shares ``val_share`` and ``test_share``
+    unless it is ``official``. ``open_images`` tries before anything else whether every image can be read.
+    """
 
     dataroot_target: str
     meta_info_file: str
@@ -52,7 +58,11 @@ class DatasetOptions(LoaderOptions):
     mos_range: tuple[float, float] = (0.0, 5.0)
     split: str = "official"
     split_seed: int = 0
+    val_share: float = VAL
+    test_share: float = TEST
+    part_column: str | None = None
     part: str | None = None
+    open_images: bool = False
     augment: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -84,8 +94,9 @@ class CSVQualityDataset(GeneralNRDataset):
 
     Raises:
         FileNotFoundError: no such CSV or folder.
-        ValueError: an unknown option, a missing column, or rows with missing images, duplicate names, NaN or
-            out-of-range MOS: all in one message, the first 10 and their number.
+        ValueError: an unknown option, a missing column, rows with missing (with ``open_images`` also unreadable)
+            images, duplicate names, NaN or out-of-range MOS or unknown parts: all in one message, the first 10 and
+            their number; or no row of this dataset's part.
     """
 
     options_class: ClassVar[type[DatasetOptions]] = DatasetOptions
@@ -114,7 +125,9 @@ class CSVQualityDataset(GeneralNRDataset):
 
     def _columns(self) -> list[str]:
         needed = [self.options.path_column, self.options.mos_column]
-        if self.options.split == "prompt-disjoint" and self.options.prompt_column:
+        if self.options.part_column:
+            needed.append(self.options.part_column)
+        elif self.options.split == "prompt-disjoint" and self.options.prompt_column:
             needed.append(self.options.prompt_column)
         return needed
 
@@ -123,19 +136,39 @@ class CSVQualityDataset(GeneralNRDataset):
         names = self.meta_info[self.options.path_column].astype(str)
         mos = pandas.to_numeric(self.meta_info[self.options.mos_column], errors="coerce")
         problems = [f"{name}: named more than once" for name in names[names.duplicated()]]
+        if self.options.part_column:
+            parts = zip(names, self._parts(), strict=True)
+            problems += [f"{name}: part '{part}' is not one of {PARTS}" for name, part in parts if part not in PARTS]
         for name, score, written in zip(names, mos, self.meta_info[self.options.mos_column], strict=True):
             if not low <= score <= high:  # false for NaN too
                 problems.append(f"{name}: MOS {written} is not a number in [{low:g}, {high:g}] (option mos_range)")
             if not (root / name).is_file():
                 problems.append(f"{name}: no such image in '{root}'")
-        return problems
+        return problems + (_unreadable(root, names) if self.options.open_images else [])
+
+    def _parts(self) -> list[str]:
+        return [str(part).strip() for part in self.meta_info[self.options.part_column]]
 
     def get_split(self, opt: Mapping[str, Any]) -> None:
         """Keep the rows of this dataset's part."""
+        part = self.options.part or self.phase
+        rows = self.split()[part]
+        if not rows and self.options.part_column:
+            raise InputError(
+                f"dataset '{self.options.name}': no row has part '{part}' in column '{self.options.part_column}' of "
+                f"'{self.options.meta_info_file}'."
+            )
+        self.paths_mos = [self.paths_mos[row] for row in rows]
+
+    def split(self) -> Split:
+        """Rows of the CSV by part."""
         options = self.options
+        if options.part_column:
+            parts = self._parts()
+            return {part: [row for row, own in enumerate(parts) if own == part] for part in PARTS}
         prompts = list(self.meta_info[options.prompt_column]) if options.prompt_column in self.meta_info else None
-        split = make_split(options.split, prompts, len(self.paths_mos), options.split_seed)
-        self.paths_mos = [self.paths_mos[row] for row in split[options.part or self.phase]]
+        shares = options.val_share, options.test_share
+        return make_split(options.split, prompts, len(self.meta_info), options.split_seed, *shares)
 
     def mos_normalize(self, opt: Mapping[str, Any]) -> None:
         """Leave the MOS on its own scale: scores are on the training set's scale by contract."""
@@ -159,18 +192,32 @@ class CSVQualityDataset(GeneralNRDataset):
         return {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
 
 
+def _unreadable(root: Path, names: Iterable[str]) -> list[str]:
+    """What is wrong with images that are there and cannot be read, in order."""
+
+    def problem(name: str) -> str | None:
+        try:
+            decode(root / name)
+        except UnreadableImageError as error:
+            return f"{name}: cannot be read: {error}"
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(problem, [name for name in names if (root / name).is_file()])
+        return [words for words in found if words]
+
+
 def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:
     """Read a CSV and check that it has the columns.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no table, see ``read_csv``; or a column is missing: names the nearest and lists all.
+        ValueError: no table, see ``read_csv``; or columns are missing: names the nearest of each and lists all.
     """
     table = read_csv(path)
-    for column in columns:
-        if column not in table.columns:
-            own = ", ".join(table.columns)
-            raise InputError(f"'{path}' has no column '{column}'.{nearest(column, table.columns)} Columns: {own}.")
+    absent = [f"no column '{name}'.{nearest(name, table.columns)}" for name in columns if name not in table.columns]
+    if absent:
+        raise InputError(f"'{path}' has {' And '.join(absent)} Columns: {', '.join(table.columns)}.")
     return table
 
 

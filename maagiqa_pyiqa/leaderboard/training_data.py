@@ -40,6 +40,7 @@ class TrainingData:
 OF_PUBLISHED_WEIGHTS = MappingProxyType(
     {"maagiqa": TrainingData(dataset="agiqa-3k"), "maagiqa-lite": TrainingData(dataset="agiqa-3k")}
 )
+OWN_PARTS = frozenset({"part_column", "val_share", "test_share"})  # options that make other parts than a split's name
 
 
 def find_training_data(metric: str | None, file: str | None) -> TrainingData | None:
@@ -68,5 +69,7 @@ def _of_section(section: Mapping[str, Any]) -> TrainingData | None:
     public = public_datasets.dataset_of_class(base["type"])
     if public is None:
         return None
+    if not OWN_PARTS.isdisjoint(base):
+        return TrainingData(dataset=public.key, split="all")  # any image may have been among them
     split = {key: base[key] for key in ("split", "split_seed") if key in base}
     return TrainingData(dataset=public.key, **split)

@@ -12,8 +12,9 @@ from PIL import Image
 from pyiqa.data import build_dataloader, build_dataset
 from torchvision.transforms.functional import to_tensor
 
+from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.data.agi_dataset import AGIQA3kDataset, AIGCQA20kDataset, CSVQualityDataset
-from maagiqa_pyiqa.data.splits import PARTS, make_split, official_split, prompt_disjoint_split
+from maagiqa_pyiqa.data.splits import PARTS, make_split, official_split, prompt_disjoint_split, random_split
 from maagiqa_pyiqa.data.transforms import RandomHeightFlip, RandomQuarterTurns, Squash, build_transforms
 from maagiqa_pyiqa.images.tensors import squash
 from tests.helpers.places import SAMPLE
@@ -92,6 +93,37 @@ def test_prompt_disjoint_split_depends_on_the_seed():
 def test_prompt_disjoint_split_of_too_few_prompts_is_refused():
     with pytest.raises(ValueError, match="at least 3 different prompts, got 2"):
         prompt_disjoint_split(["a cat", "A CAT ", "a dog", "a dog"])
+
+
+@given(n=st.integers(20, 500), seed=st.integers(0, 9), val=st.floats(0.1, 0.4), test=st.floats(0.1, 0.4))
+def test_random_split_has_every_row_once_and_keeps_the_shares_to_two_rows(n, seed, val, test):
+    split = random_split(n, seed, val, test)
+    assert sorted(row for rows in split.values() for row in rows) == list(range(n))
+    for part, share in {"train": 1 - val - test, "val": val, "test": test}.items():
+        assert abs(len(split[part]) - share * n) <= 2
+
+
+def test_random_split_is_shuffled_and_depends_on_the_seed():
+    assert random_split(100, 0)["test"] != random_split(100, 1)["test"] != list(range(80, 100))
+
+
+def test_prompt_disjoint_split_keeps_other_shares_too(prompt_ids):
+    prompts = prompt_ids["agiqa_3k"]
+    split = prompt_disjoint_split(prompts, 0, val=0.25, test=0.25)
+    assert_disjoint_and_whole(split, prompts)
+    assert [len(split[part]) / len(prompts) for part in PARTS] == pytest.approx([0.5, 0.25, 0.25], abs=0.02)
+
+
+def test_splits_of_before_are_what_they_were(prompt_ids):
+    split = prompt_disjoint_split(prompt_ids["agiqa_3k"])
+    assert [len(split[part]) for part in PARTS] == [2079, 306, 597]
+    assert split["test"][:5] == [8, 12, 17, 34, 43]
+
+
+@pytest.mark.parametrize(("val", "test"), [(0, 0.2), (0.1, 0), (0.5, 0.5), (-0.1, 0.2), (float("nan"), 0.2)])
+def test_shares_that_leave_nothing_for_a_part_are_refused(val, test):
+    with pytest.raises(ValueError, match="val and test must be over 0 and together under 1, got"):
+        random_split(10, 0, val, test)
 
 
 def test_split_all_has_every_row_in_every_part():
@@ -214,6 +246,50 @@ def test_prompt_column_of_an_own_csv_is_the_one_named(folder):
     assert sum(map(len, prompts)) == 5
 
 
+def parts_of(folder, **options):
+    datasets = [CSVQualityDataset(own_options(folder, phase=phase, **options)) for phase in PARTS]
+    return [[int(path[-5]) for path, _ in dataset.paths_mos] for dataset in datasets]
+
+
+def test_a_column_says_which_part_each_row_is_in(folder):
+    words = ["val", "train", "test ", "train", "val", *["train"] * 5]
+    write_table(folder, range(10), [1.0] * 10, use=words)
+    assert parts_of(folder, part_column="use") == [[1, 3, 5, 6, 7, 8, 9], [0, 4], [2]]
+
+
+def test_what_the_split_command_writes_is_read_as_a_column_of_parts(folder):
+    write_table(folder, range(10), [1.0] * 10, prompt=list("aabbccddee"))
+    written = str(folder / "parts.csv")
+    arguments = ["--split", "prompt-disjoint", "--seed", "3", "--val", "0.2", "--test", "0.4"]
+    assert main(["split", str(folder / "labels.csv"), *arguments, "--csv", written]) == 0
+    by_column = parts_of(folder, part_column="part", meta_info_file=written)
+    assert [len(part) for part in by_column] == [4, 2, 4]
+    assert by_column == parts_of(folder, split="prompt-disjoint", split_seed=3, val_share=0.2, test_share=0.4)
+
+
+def test_unknown_words_in_the_column_of_parts_are_listed(folder):
+    write_table(folder, range(10), [1.0] * 10, part=["tset", None, *["train"] * 8])
+    with pytest.raises(ValueError, match="2 problems") as error:
+        CSVQualityDataset(own_options(folder, part_column="part"))
+    assert "0.png: part 'tset' is not one of ('train', 'val', 'test')" in str(error.value)
+    assert "1.png: part 'nan' is not one of" in str(error.value)
+
+
+def test_a_part_without_rows_is_named(folder):
+    write_table(folder, range(10), [1.0] * 10, part=["train"] * 10)
+    with pytest.raises(ValueError, match=r"no row has part 'val' in column 'part' of '.*labels\.csv'"):
+        CSVQualityDataset(own_options(folder, part_column="part", phase="val"))
+
+
+def test_images_that_cannot_be_read_are_listed_with_all_else(folder):
+    write_table(folder, [0, 1, 2, 77], [1.0, np.nan, 2.0, 3.0])
+    (folder / "images" / "2.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="3 problems") as error:
+        CSVQualityDataset(own_options(folder, open_images=True))
+    for problem in ("1.png: MOS nan", "2.png: cannot be read: ", "77.png: no such image"):
+        assert problem in str(error.value)
+
+
 def test_bad_rows_are_listed_together(folder):
     write_table(folder, [0, 0, 1, 2, 77, 3], [1.0, 1.0, np.nan, 9.5, 2.0, "good"])
     with pytest.raises(ValueError, match=r"dataset 'mine' \(.*labels\.csv\): 5 problems") as error:
@@ -246,6 +322,11 @@ def test_mos_range_is_the_users(folder):
 DATASET_ERRORS = {
     "misspelt option": ({"meta_info_fiel": "x"}, "dataset 'mine': unknown option 'meta_info_fiel'. .*'meta_info_file'"),
     "misspelt column": ({"mos_column": "ratign"}, r"no column 'ratign'\. Did you mean 'rating'\? Columns: file, r"),
+    "two misspelt columns": (
+        {"mos_column": "ratign", "path_column": "fiel"},
+        r"no column 'fiel'\. Did you mean 'file'\? And no column 'ratign'\. Did you mean 'rating'\? Columns: file, r",
+    ),
+    "no column of parts": ({"part_column": "part"}, "no column 'part'"),
     "no prompt column": ({"split": "prompt-disjoint"}, "no column 'prompt'"),
     "misspelt split": ({"split": "oficial"}, "dataset 'mine': split must be .* Did you mean 'official'"),
     "misspelt part": ({"part": "tset"}, "part must be .* Did you mean 'test'"),

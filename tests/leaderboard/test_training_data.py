@@ -9,6 +9,7 @@ from maagiqa_pyiqa.images.decoding import decode
 from maagiqa_pyiqa.leaderboard import compare, run_metrics
 from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.entrants import parse_entrant
+from maagiqa_pyiqa.leaderboard.training_data import TrainingData
 
 
 def experiment(folder, **section):
@@ -58,3 +59,10 @@ def test_what_is_said_of_training_data_is_checked():
         parse_entrant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa-3k", "splt": "official"}})
     with pytest.raises(ValueError, match=r"trained_on: dataset must be one of.*got 'agiqa3k'.*Did you mean 'agiqa-3k'"):
         parse_entrant({"name": "x", "metric": "piqe", "trained_on": {"dataset": "agiqa3k"}})
+
+
+def test_weights_trained_on_parts_of_somebodys_own_may_have_seen_any_image(tmp_path):
+    for number, option in enumerate(({"part_column": "part"}, {"split": "random", "test_share": 0.1})):
+        folder = experiment(tmp_path / str(number), type="AGIQA3kDataset", **option)
+        trained_on = parse_entrant(f"x=maagiqa-lite={folder}/models/net_best.pth").trained_on
+        assert trained_on == TrainingData(dataset="agiqa-3k", split="all")
