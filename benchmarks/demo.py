@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from maagiqa_pyiqa.metrics.ranking import sort_best_first
 from maagiqa_pyiqa.metrics.score_tables import ScoreTable
-from maagiqa_pyiqa.metrics.scoring import ImageScores, create_metrics, score_images
+from maagiqa_pyiqa.metrics.scoring import ImageScores, create_metrics, is_lower_better, makers_of, score_images
 from maagiqa_pyiqa.support.files import write_whole
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
@@ -105,14 +105,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("-m", "--metric", default="maagiqa-lite")
     arguments = parser.parse_args()
-    metrics, failures = create_metrics([arguments.metric])
+    metrics, failures = create_metrics(makers_of([arguments.metric]))
     if failures:
         print(f"metric {arguments.metric} cannot run here: {failures[arguments.metric]}")
         return 1
     paths = make_images(arguments.out / "images")
     by_path = {result.path: result for result in score_images(paths, metrics, workers=0)}
     results = [by_path[path] for path in paths]
-    table = ScoreTable(sort_best_first(results, arguments.metric), [arguments.metric])
+    table = ScoreTable(
+        sort_best_first(results, arguments.metric, is_lower_better(arguments.metric)), [arguments.metric]
+    )
     print(table.as_text())
     write_whole(arguments.out / "scores.csv", table.as_csv())
     contact_sheet(results, arguments.metric).save(arguments.out / "contact_sheet.png")

@@ -54,6 +54,12 @@ class AdaptiveFusion(nn.Module):
         self.gate_activation = nn.Sigmoid() if gate_activation == "sigmoid" else nn.Identity()
         self.regression = nn.Linear(hidden_dim if mixture else experts * hidden_dim, 1)
 
+    @torch.no_grad()
+    def rescale(self, factor: float, shift: float) -> None:
+        """Change the last layer such that scores become ``factor * score + shift``."""
+        self.regression.weight.mul_(factor)
+        self.regression.bias.mul_(factor).add_(shift)
+
     def forward(self, quality: torch.Tensor, semantic_features: torch.Tensor) -> Fused:
         """Fuse.
 

@@ -8,7 +8,9 @@ left out; the large model is not part of the network. What differs between paper
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -161,6 +163,8 @@ class MAAGIQA(nn.Module):
         semantics: spec of the semantic extractor, an object with its protocol, or None. A network without trained
             weights takes its ``feature_dim`` from it.
         allow_other_features: take an extractor that the weights were not trained with, where they say which that was.
+        rescale: (factor, shift) by which scores differ from those of the weights named above: where training on
+            another MOS scale starts. A checkpoint of that training needs it no more.
         **options: fields of MAAGIQAOptions.
 
     Raises:
@@ -176,6 +180,7 @@ class MAAGIQA(nn.Module):
         backbone_weights: str | None = None,
         semantics: str | SemanticExtractor | None = None,
         allow_other_features: bool = False,
+        rescale: Sequence[float] | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -196,6 +201,15 @@ class MAAGIQA(nn.Module):
             self._load(packaged_weights("lite") if pretrained == "lite" else fetch_official())
         elif backbone_weights is not None and self.quality_branch is not None:
             load_backbone_weights(self.quality_branch.backbone.model, self.options.backbone, backbone_weights)
+        if rescale is not None:
+            self._rescale(rescale)
+
+    def _rescale(self, rescale: Sequence[float]) -> None:
+        if len(rescale) != 2 or not all(map(math.isfinite, rescale)) or rescale[0] == 0:
+            raise InputError(f"MAAGIQA: rescale must be a factor that is not 0 and a shift, got {list(rescale)}.")
+        if self.fusion is None:
+            raise InputError("MAAGIQA: rescale changes the last layer of the fusion, and fusion 'none' has none.")
+        self.fusion.rescale(*rescale)
 
     def _load(self, path: str | Path) -> None:
         load_checkpoint(self, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maagiqa_pyiqa.cli.copies import CopyFolder
 from maagiqa_pyiqa.cli.outputs import add_outputs
-from maagiqa_pyiqa.cli.scoring import add_keep, collect, say_how_to_go_on, start_scoring
+from maagiqa_pyiqa.cli.scoring import add_keep, collect, parse_metrics, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.verbs import add_inputs, add_scoring_arguments, add_verb, positive, show
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
@@ -32,7 +32,9 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--per-prompt", metavar="CSV", help="CSV with the images' paths or names and their prompts")
     parser.add_argument("--name-column", default="name", metavar="NAME", help="its column of names (default name)")
     parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="of prompts (default prompt)")
-    parser.add_argument("-m", "--metric", default="maagiqa-lite", metavar="NAME", help="default maagiqa-lite")
+    parser.add_argument(
+        "-m", "--metric", default="maagiqa-lite", metavar="NAME", help="as in maagiqa score (default maagiqa-lite)"
+    )
     parser.add_argument(
         "--copy-to",
         metavar="DIR",
@@ -48,21 +50,21 @@ def run(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.metrics.ranking import rank_by_prompt
     from maagiqa_pyiqa.metrics.score_tables import RankingTable
-    from maagiqa_pyiqa.metrics.scoring import check_metric_names
 
-    check_metric_names([arguments.metric])
+    entrants = parse_metrics([arguments.metric])
+    ((metric, entrant),) = entrants.items()
     paths = find_files(arguments.inputs)
     prompts = _read_prompts(arguments, paths)
     copies = CopyFolder(Path(arguments.copy_to), arguments.inputs, paths) if arguments.copy_to else None
-    unavailable, stream = start_scoring(arguments, paths, [arguments.metric])
+    unavailable, stream = start_scoring(arguments, paths, entrants)
     if unavailable:
-        raise InputError(f"metric {arguments.metric} cannot run here: {unavailable[arguments.metric]}")
+        raise InputError(f"metric {metric} cannot run here: {unavailable[metric]}")
     results, interrupted = collect(stream, len(paths))
     if interrupted:
         say_how_to_go_on(arguments, len(results), len(paths))
         return 130
-    ranking = rank_by_prompt(results, arguments.metric, prompts, arguments.top)
-    show(arguments, RankingTable.from_ranking(ranking, arguments.metric))
+    ranking = rank_by_prompt(results, metric, prompts, arguments.top, entrant.lower_better)
+    show(arguments, RankingTable.from_ranking(ranking, metric))
     if copies is not None:
         copies.fill({prompt: [result.path for result in results] for prompt, results in ranking.items()})
     failed = [result for result in results if result.errors]

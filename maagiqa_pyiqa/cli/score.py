@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.outputs import add_outputs
-from maagiqa_pyiqa.cli.scoring import Started, add_keep, collect, say_how_to_go_on, start_scoring
+from maagiqa_pyiqa.cli.scoring import Started, add_keep, collect, parse_metrics, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_scoring_arguments, add_verb, show
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 EXAMPLES = """\
   maagiqa score pictures/
   maagiqa score a.png b.jpg -m maagiqa-lite -m piqe --csv scores.csv
+  maagiqa score pictures/ -m mine=maagiqa-lite=experiments/mine/models/net_best.pth
   maagiqa score pictures/ -m maagiqa --device cuda --batch-size 32 --json scores.json
   maagiqa score pictures/ -m maagiqa --engine ray --device cuda --actors 8 --parquet scores.parquet
 """
@@ -30,7 +32,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser = add_verb(verbs, "score", "Score images, best first, by any no-reference metric of pyiqa.", EXAMPLES, run)
     add_inputs(parser)
     parser.add_argument(
-        "-m", "--metric", action="append", metavar="NAME", help="metric; repeatable (default: maagiqa-lite)"
+        "-m",
+        "--metric",
+        action="append",
+        metavar="NAME",
+        help="NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT; repeatable (default: maagiqa-lite)",
     )
     add_outputs(parser, "scores and failures", "csv", "json", "parquet")
     add_scoring_arguments(parser)
@@ -43,19 +49,17 @@ def run(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.metrics.ranking import sort_best_first
     from maagiqa_pyiqa.metrics.score_tables import ScoreTable
-    from maagiqa_pyiqa.metrics.scoring import check_metric_names
 
-    names = list(dict.fromkeys(arguments.metric or ["maagiqa-lite"]))
-    check_metric_names(names)
+    entrants = parse_metrics(arguments.metric or ["maagiqa-lite"])
     paths = find_files(arguments.inputs)
-    unavailable, stream = (start_scoring if arguments.engine == "local" else _start_ray)(arguments, paths, names)
+    unavailable, stream = (start_scoring if arguments.engine == "local" else _start_ray)(arguments, paths, entrants)
     for name, reason in unavailable.items():
         print(f"metric {name} cannot run here: {printable(reason)}", file=sys.stderr)
-    metrics = [name for name in names if name not in unavailable]
+    metrics = [name for name in entrants if name not in unavailable]
     if not metrics:
         return 1
     scored, interrupted = collect(stream, len(paths))
-    results = sort_best_first(scored, metrics[0])
+    results = sort_best_first(scored, metrics[0], entrants[metrics[0]].lower_better)
     table = ScoreTable(results, metrics, unavailable)
     show(arguments, table, parquet=table.as_parquet)
     failed = [result for result in results if result.errors]
@@ -66,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed or unavailable else 0
 
 
-def _start_ray(arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]) -> Started:
+def _start_ray(arguments: argparse.Namespace, paths: Sequence[Path], entrants: Mapping[str, Entrant]) -> Started:
     if arguments.keep:
         raise InputError("'--keep' works with '--engine local' only; leave one of them out.")
     from maagiqa_pyiqa.metrics.on_ray import score_with_ray
@@ -74,7 +78,7 @@ def _start_ray(arguments: argparse.Namespace, paths: Sequence[Path], names: Sequ
 
     return score_with_ray(
         paths,
-        names,
+        {name: entrant.source.create for name, entrant in entrants.items()},
         device=arguments.device or default_device(),
         actors=arguments.actors,
         batch_size=arguments.batch_size,

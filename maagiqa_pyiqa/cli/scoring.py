@@ -6,11 +6,14 @@ import argparse
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maagiqa_pyiqa.support.errors import InputError
+
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 STORE = "scores.sqlite"  # as a benchmark's folder has it, which can be named too
@@ -24,7 +27,23 @@ def add_keep(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], names: Sequence[str]) -> Started:
+def parse_metrics(words: Sequence[str]) -> dict[str, Entrant]:
+    """What follows ``-m``, by label: NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT, as in ``maagiqa benchmark``.
+
+    Raises:
+        ValueError: another form, or a metric that pyiqa does not have (nearest named).
+        FileNotFoundError: there is no such checkpoint.
+    """
+    from maagiqa_pyiqa.leaderboard.entrants import parse_entrants
+
+    entrants = {entrant.name: entrant for entrant in parse_entrants(list(dict.fromkeys(words)))}
+    given = [name for name, entrant in entrants.items() if entrant.kind == "scores"]
+    if given:
+        raise InputError(f"'-m {entrants[given[0]].spec}': scores that are in a file already do not score images.")
+    return entrants
+
+
+def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], entrants: Mapping[str, Entrant]) -> Started:
     """Create metrics in this process.
 
     Returns:
@@ -35,11 +54,11 @@ def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], names: S
     from maagiqa_pyiqa.metrics.scoring import create_metrics, score_images
 
     store = ScoreStore(Path(arguments.keep).expanduser() / STORE) if arguments.keep else None
-    metrics, unavailable = create_metrics(names, arguments.device)
+    metrics, unavailable = create_metrics({name: one.source.create for name, one in entrants.items()}, arguments.device)
     options = {"batch_size": arguments.batch_size, "workers": arguments.workers}
     if store is None:
         return unavailable, score_images(paths, metrics, **options)
-    keys, unknown = identify_metrics(metrics)
+    keys, unknown = identify_metrics(metrics, {name: one.source.origin for name, one in entrants.items()})
     metrics = {name: metrics[name] for name in keys}
     return {**unavailable, **unknown}, score_with_store(store, keys, metrics, paths, **options)
 

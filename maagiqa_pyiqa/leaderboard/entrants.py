@@ -61,6 +61,11 @@ class ScoreSource:
             return "scores"
         return "checkpoint" if self.checkpoint is not None else "metric"
 
+    @property
+    def origin(self) -> tuple[str | None, Mapping[str, Any]]:
+        """Name of pyiqa's, if it has one, and options: what tells a metric from others beside its weights."""
+        return self.metric, self.network or self.options
+
     def create(self, device: str | None = None) -> torch.nn.Module:
         """Create the metric or network in eval mode.
 

@@ -126,7 +126,7 @@ def _score_missing(
     with PeakMemory(options.torch_device) as memory:
         with contextlib.redirect_stdout(io.StringIO()):  # pyiqa prints what it loads
             metric = source.create(options.device)
-        identity = identify(metric, source.metric, source.network or source.options)
+        identity = identify(metric, *source.origin)
         if options.retry_failed:
             store.forget_failures(identity.key)
         kept = store.read(identity.key, paths)

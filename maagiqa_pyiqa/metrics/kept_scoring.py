@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from maagiqa_pyiqa.metrics.availability import explain
 from maagiqa_pyiqa.metrics.identity import identify
@@ -51,12 +52,19 @@ def score_into_store(
             yield result
 
 
-def identify_metrics(metrics: Metrics) -> tuple[dict[str, str], dict[str, str]]:
-    """Keys of created metrics, and for those that cannot be told from others the reason."""
+def identify_metrics(
+    metrics: Metrics, origins: Mapping[str, tuple[str | None, Mapping[str, Any]]]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Keys of created metrics, and for those that cannot be told from others the reason.
+
+    Args:
+        metrics: by the name they go by.
+        origins: of each, pyiqa's name and the options given at creation, see ``identity.identify``.
+    """
     keys, failures = {}, {}
     for name, metric in metrics.items():
         try:
-            keys[name] = identify(metric, name, {}).key
+            keys[name] = identify(metric, *origins[name]).key
         except (Exception, SystemExit) as error:
             failures[name] = explain(error)
     return keys, failures

@@ -7,18 +7,24 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from maagiqa_pyiqa.metrics.scoring import ImageScores, create_metrics, score_images
+from maagiqa_pyiqa.metrics.scoring import ImageScores, Maker, create_metrics, score_images
 from maagiqa_pyiqa.support.ray_pool import device_in_actor, run_tasks, split_tasks
 
 
 def score_with_ray(
-    paths: Sequence[Path], names: Sequence[str], *, device: str | None, actors: int, batch_size: int, workers: int
+    paths: Sequence[Path],
+    makers: Mapping[str, Maker],
+    *,
+    device: str | None,
+    actors: int,
+    batch_size: int,
+    workers: int,
 ) -> tuple[dict[str, str], Iterator[ImageScores]]:
     """Score images with the metrics in each of up to ``actors`` actors; else as ``scoring.score_images``.
 
     Args:
         paths: image files that every node can read.
-        names: pyiqa metric names.
+        makers: of the metrics, see ``scoring.create_metrics``.
         device: as in torch; on CUDA each actor takes one GPU, else one CPU.
         actors: maximum number of actors at once.
         batch_size: images of one size scored at once.
@@ -27,7 +33,7 @@ def score_with_ray(
     Returns:
         Metrics that could not be created with the reason, and the scores as they become ready.
     """
-    make = functools.partial(_Scorer, names, device_in_actor(device), batch_size, workers)
+    make = functools.partial(_Scorer, makers, device_in_actor(device), batch_size, workers)
     results = run_tasks(make, split_tasks(paths, actors, batch_size), actors, device)
     first = next(results)
     unavailable, _ = first
@@ -48,8 +54,8 @@ def _with_reasons(result: ImageScores, reasons: Mapping[str, str], known: Mappin
 class _Scorer:
     """Scores lists of images; lives in an actor."""
 
-    def __init__(self, names: Sequence[str], device: str | None, batch_size: int, workers: int) -> None:
-        metrics, self._unavailable = create_metrics(names, device)
+    def __init__(self, makers: Mapping[str, Maker], device: str | None, batch_size: int, workers: int) -> None:
+        metrics, self._unavailable = create_metrics(makers, device)
         self._score = functools.partial(score_images, metrics=metrics, batch_size=batch_size, workers=workers)
 
     def __call__(self, paths: Sequence[Path]) -> tuple[dict[str, str], list[ImageScores]]:

@@ -6,17 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from maagiqa_pyiqa.metrics.scoring import ImageScores, is_lower_better
+from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 
-def sort_best_first(results: Sequence[ImageScores], metric: str) -> list[ImageScores]:
+def sort_best_first(results: Sequence[ImageScores], metric: str, lower_better: bool = False) -> list[ImageScores]:
     """Order by one metric, best first whichever way it counts; images without a score last, equals by path."""
-    sign = 1 if is_lower_better(metric) else -1
+    sign = 1 if lower_better else -1
     return sorted(results, key=lambda result: (sign * result.scores.get(metric, sign * math.inf), str(result.path)))
 
 
 def rank_by_prompt(
-    results: Sequence[ImageScores], metric: str, prompts: Mapping[Path, str], top: int | None = None
+    results: Sequence[ImageScores],
+    metric: str,
+    prompts: Mapping[Path, str],
+    top: int | None = None,
+    lower_better: bool = False,
 ) -> dict[str, list[ImageScores]]:
     """Rank the images of each prompt.
 
@@ -25,11 +29,13 @@ def rank_by_prompt(
         metric: the metric that ranks.
         prompts: prompt of each image.
         top: how many of each prompt to keep; all by default.
+        lower_better: whether lower scores are better.
 
     Returns:
         Images by prompt, best first; prompts in the order of ``prompts``.
     """
     groups: dict[str, list[ImageScores]] = {prompt: [] for prompt in prompts.values()}
-    for result in sort_best_first([result for result in results if metric in result.scores], metric):
+    scored = [result for result in results if metric in result.scores]
+    for result in sort_best_first(scored, metric, lower_better):
         groups[prompts[result.path]].append(result)
     return {prompt: images[:top] for prompt, images in groups.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from maagiqa_pyiqa.support.options import nearest
 from maagiqa_pyiqa.support.stopping import ignore_signals
 
 Metrics = Mapping[str, torch.nn.Module]
+Maker = Callable[[str | None], torch.nn.Module]  # of a device as in torch; None for the default
 ONE_AT_A_TIME = frozenset({"qalign", "qalign_4bit", "qalign_8bit"})  # metrics that take no batch
 WAITING_BATCHES = 4  # how many batches' worth of odd-sized images may wait for company
 
@@ -50,22 +52,31 @@ def check_metric_names(names: Sequence[str]) -> None:
             raise InputError(f"metric '{name}' does not score an image by itself; choose a no-reference metric.")
 
 
+def makers_of(names: Sequence[str]) -> dict[str, Maker]:
+    """What makes pyiqa's metrics of these names."""
+    return {name: functools.partial(_create, name) for name in names}
+
+
+def _create(name: str, device: str | None) -> torch.nn.Module:
+    return pyiqa.create_metric(name, device=torch.device(device) if device else None)
+
+
 def create_metrics(
-    names: Sequence[str], device: str | None = None
+    makers: Mapping[str, Maker], device: str | None = None
 ) -> tuple[dict[str, torch.nn.Module], dict[str, str]]:
     """Create metrics; one that cannot be created does not stop the others.
 
     Args:
-        names: pyiqa metric names.
+        makers: what makes each, by the name it goes by, such as ``makers_of`` gives.
         device: as in torch; by default CUDA where there is one.
 
     Returns:
         The metrics, and for those that failed the reason.
     """
     metrics, failures = {}, {}
-    for name in names:
+    for name, make in makers.items():
         try:
-            metrics[name] = pyiqa.create_metric(name, device=torch.device(device) if device else None)
+            metrics[name] = make(device)
         except (Exception, SystemExit) as error:
             failures[name] = explain(error)
     return metrics, failures

@@ -452,3 +452,22 @@ def test_an_untrained_network_takes_the_width_of_features_from_its_extractor(tin
     assert MAAGIQA(**options, semantics="visual").options.feature_dim == 1280
     assert MAAGIQA(**options, semantics=Recorder()).options.feature_dim == 24
     assert MAAGIQA(**options, semantics="visual", feature_dim=8).options.feature_dim == 8
+
+
+# another MOS scale
+
+
+def test_scores_start_on_another_scale_by_the_last_layer_alone(tiny_net, images, features):
+    plain, scaled = tiny_net()(images, features()), tiny_net(rescale=[-20.0, 90.0])(images, features())
+    assert torch.allclose(scaled, 90 - 20 * plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("rescale", [[0.0, 1.0], [1.0], [float("nan"), 0.0]])
+def test_a_scale_that_is_none_is_refused(tiny_options, rescale):
+    with pytest.raises(ValueError, match="rescale must be a factor that is not 0 and a shift"):
+        MAAGIQA(**tiny_options, rescale=rescale)
+
+
+def test_a_network_without_fusion_has_no_other_scale(tiny_options):
+    with pytest.raises(ValueError, match="fusion 'none' has none"):
+        MAAGIQA(**{**tiny_options, "num_prompts": 0, "fusion": "none"}, rescale=[2.0, 0.0])

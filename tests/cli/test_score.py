@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.metrics import scoring
 
@@ -49,9 +51,21 @@ def test_exit_code_is_zero_when_everything_is_scored(folder):
     assert main(["score", str(folder / "good0.png"), "--workers", "0", "-m", "entropy"]) == 0
 
 
+def test_a_checkpoint_scores_under_its_label(folder):
+    checkpoint, report = folder / "net_best.pth", folder / "scores.json"
+    net = MAAGIQA(preset="lite", pretrained="lite", rescale=(-2.0, 10.0))
+    torch.save({"params": net.state_dict()}, checkpoint)
+    words = ["-m", "maagiqa-lite", "-m", f"mine=maagiqa-lite={checkpoint}"]
+    assert main(["score", str(folder / "good0.png"), *words, "--workers", "0", "--json", str(report)]) == 0
+    (image,) = json.loads(report.read_text())["images"]
+    assert image["scores"]["mine"] == pytest.approx(10 - 2 * image["scores"]["maagiqa-lite"], abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["-m", "mine=maagiqa-lite=nowhere.pth"], "checkpoint 'nowhere.pth' does not exist"),
+        (["-m", f"mine=csv:{__file__}:x"], "scores that are in a file already do not score images"),
         (["-m", "maagiqa-lit"], "Did you mean 'maagiqa-lite'"),
         (["-m", "psnr"], "does not score an image by itself"),
         (["nowhere.png"], "'nowhere.png' does not exist"),

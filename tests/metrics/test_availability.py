@@ -65,7 +65,7 @@ def test_what_creates_metrics_explains_likewise(monkeypatch, tmp_path):
     create = pyiqa.create_metric
     monkeypatch.setattr(scoring.pyiqa, "create_metric", lambda name, **_: exit(2) if name == "piqe" else create(name))
     with no_network():
-        metrics, unavailable = scoring.create_metrics(["cnniqa", "piqe", "entropy"], "cpu")
+        metrics, unavailable = scoring.create_metrics(scoring.makers_of(["cnniqa", "piqe", "entropy"]), "cpu")
     assert list(metrics) == ["entropy"]
     assert unavailable["cnniqa"].endswith(f"CNNIQA_koniq10k-e6f14c91.pth) into {tmp_path}")
     assert unavailable["piqe"] == "it ended the program (exit code 2)"

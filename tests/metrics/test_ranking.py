@@ -19,10 +19,10 @@ def names(results):
     return [result.path.name for result in results]
 
 
-@pytest.mark.parametrize(("metric", "order"), [("maagiqa-lite", "bca"), ("piqe", "acb")])
-def test_best_first_and_without_a_score_last(metric, order):
-    results = scores_of(metric, x=None, a=1.0, b=3.0, c=2.0)
-    assert "".join(names(sort_best_first(results, metric))) == order + "x"
+@pytest.mark.parametrize(("lower_better", "order"), [(False, "bca"), (True, "acb")])
+def test_best_first_and_without_a_score_last(lower_better, order):
+    results = scores_of("m", x=None, a=1.0, b=3.0, c=2.0)
+    assert "".join(names(sort_best_first(results, "m", lower_better))) == order + "x"
 
 
 def test_equals_stand_in_the_order_of_their_names():
