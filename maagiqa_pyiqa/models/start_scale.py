@@ -1,0 +1,61 @@
+"""Where a training on somebody's own ratings starts: the scores of trained weights, brought to the ratings' scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset
+
+MOST_IMAGES = 64  # they tell mean and deviation well enough
+BATCH = 16
+REVERSED = -0.2  # correlation below which ratings count the other way round
+
+
+@dataclass(frozen=True)
+class StartScale:
+    """Scores start as ``factor * score + shift``.
+
+    ``correlation`` is that of the unchanged scores with the ratings, where it was looked at.
+    """
+
+    factor: float
+    shift: float
+    correlation: float | None = None
+
+    @classmethod
+    def fitted(cls, scores: np.ndarray, ratings: np.ndarray) -> StartScale:
+        """Give scores (N,) the mean and deviation of the ratings (N,), turned around where these are."""
+        together = np.corrcoef(scores, ratings)[0, 1] if scores.std() and ratings.std() else 0.0
+        size = ratings.std() / scores.std() if scores.std() and ratings.std() else 1.0
+        factor = short(-size if together < REVERSED else size)
+        return cls(factor, short(ratings.mean() - factor * scores.mean()), float(together))
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether lower ratings are better."""
+        return self.factor < 0
+
+
+def short(value: float) -> float:
+    """A number as people can read it in an option file: six digits."""
+    return float(f"{value:.6g}")
+
+
+def start_scale_of_lite(section: Mapping[str, Any]) -> StartScale:
+    """Score up to 64 images of a dataset section's training part by maagiqa-lite, and compare with their ratings."""
+    dataset = CSVQualityDataset({**section, "name": "training part", "part": "train"})
+    rows = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).astype(int))
+    net = MAAGIQA(preset="lite", pretrained="lite", semantics="visual").eval().to(memory_format=torch.channels_last)
+    scores = []
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for batch in np.array_split(rows, -(-len(rows) // BATCH)):
+            images = torch.stack([dataset[row]["img"] for row in batch])
+            scores.append(net(images).float().flatten().numpy())
+    ratings = np.array([float(dataset.paths_mos[row][1]) for row in rows])
+    return StartScale.fitted(np.concatenate(scores), ratings)
