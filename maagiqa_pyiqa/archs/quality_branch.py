@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import timm
 import torch
 import torch.nn.functional as F
-from pyiqa.archs.maniqa_arch import TABlock
 from pyiqa.archs.maniqa_swin import SwinTransformer
 from torch import nn
 
+from maagiqa_pyiqa.archs.attention import TokenAttention
+from maagiqa_pyiqa.archs.products import quicken_linears
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
@@ -161,14 +162,15 @@ class QualityBranch(nn.Module):
             "dim_mlp": options.dim_mlp,
             "scale": options.scale,
         }
-        self.tablock1 = nn.Sequential(*[TABlock(self.patches, options.drop) for _ in range(options.num_tab)])
+        self.tablock1 = nn.Sequential(*[TokenAttention(self.patches, options.drop) for _ in range(options.num_tab)])
         self.conv1 = nn.Conv2d(self.backbone.channels, options.embed_dim, 1)
         self.swintransformer1 = _swin_stage(self.grid, options.embed_dim, swin)
-        self.tablock2 = nn.Sequential(*[TABlock(self.patches, options.drop) for _ in range(options.num_tab)])
+        self.tablock2 = nn.Sequential(*[TokenAttention(self.patches, options.drop) for _ in range(options.num_tab)])
         self.conv2 = nn.Conv2d(options.embed_dim, options.embed_dim // 2, 1)
         self.swintransformer2 = _swin_stage(self.grid, options.embed_dim // 2, swin)
         self.fc_score = _patch_head(options.embed_dim // 2, options.drop, nn.ReLU(), options.score_bias)
         self.fc_weight = _patch_head(options.embed_dim // 2, options.drop, nn.Sigmoid())
+        quicken_linears(self)
 
     def forward(self, x: torch.Tensor) -> PatchQuality:
         """(N, 3, input_size, input_size) normalised image to per-patch score and weight, each (N, patches)."""
