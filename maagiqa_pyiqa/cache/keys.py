@@ -58,7 +58,7 @@ def pixel_key(image: Image.Image | torch.Tensor) -> bytes:
         pixels = np.asarray(image)
     height, width, _ = pixels.shape
     digest = hashlib.sha256(struct.pack("<II", height, width))
-    digest.update(pixels.tobytes())
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()
 
 

@@ -56,7 +56,7 @@ def add_dtype(parser: argparse.ArgumentParser) -> None:
 
 
 def add_scoring_arguments(parser: argparse.ArgumentParser, batch_size: int | None = 8, workers: int | None = 2) -> None:
-    """Add what every verb that scores files asks for: batch size, device, decoding processes.
+    """Add what every verb that scores files asks for: batch size, device, decoding threads.
 
     Args:
         parser: of the verb.
@@ -65,7 +65,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser, batch_size: int | Non
     """
     add_batch_size(parser, batch_size, "8")
     add_device(parser)
-    parser.add_argument("--workers", type=int, default=workers, metavar="N", help="decoding processes (default 2)")
+    parser.add_argument("--workers", type=int, default=workers, metavar="N", help="threads that decode (default 2)")
 
 
 def add_batch_size(parser: argparse.ArgumentParser, default: int | None, meaning: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,11 @@ from PIL import Image
 
 from maagiqa_pyiqa.cache.failures import Failure
 from maagiqa_pyiqa.cache.index import ABSENT
-from maagiqa_pyiqa.cache.keys import ImageFile
+from maagiqa_pyiqa.cache.keys import file_key, pixel_key
 from maagiqa_pyiqa.cache.part import Entry
 from maagiqa_pyiqa.cache.writer import CacheWriter
-from maagiqa_pyiqa.images.decoding import UnreadableImageError
+from maagiqa_pyiqa.images.ahead import map_ahead
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, count_pixels, decode
 from maagiqa_pyiqa.images.sources import ImageSource
 from maagiqa_pyiqa.semantics.extractor import create_extractor
 from maagiqa_pyiqa.support.progress import progress
@@ -92,13 +93,20 @@ def extract(
 
 @dataclass
 class _Examined:
-    """An image that was read: its keys, and its pixels where they are still needed."""
+    """An image that was read: its keys, and its content and then its pixels where they are still needed."""
 
     source: ImageSource
     file_key: bytes = b""
     pixel_key: bytes = b""
+    content: bytes | None = None
+    pixels: int = 0
     image: Image.Image | None = None
     error: Exception | None = None
+
+    def take_image(self) -> Image.Image | None:
+        """Hand the pixels over, so that they are held no longer than their taker needs them."""
+        image, self.image = self.image, None
+        return image
 
     def entry(self) -> Entry:
         return Entry(self.pixel_key, self.file_key, self.source.name)
@@ -180,9 +188,7 @@ class Extraction:
         self.summary.failures.append((image.source.name, str(error)))
         self._unwritten_failures.append(Failure(image.source.name, image.file_key.hex(), str(error)))
 
-    def _new_images(
-        self, sources: Iterable[ImageSource], waiting: collections.deque[_Examined]
-    ) -> Iterator[Image.Image]:
+    def _new_images(self, sources: Iterable[ImageSource], waiting: collections.deque[_Examined]) -> Iterator[Any]:
         """Images that have to be extracted; everything else is counted here."""
         for examined in self._examined(sources):
             if examined.error is not None:
@@ -194,7 +200,7 @@ class Extraction:
             else:
                 self._under_way.add(examined.pixel_key)
                 waiting.append(examined)
-                yield examined.image
+                yield examined.take_image()
                 continue
             self._on_progress(self.summary)
 
@@ -203,30 +209,34 @@ class Extraction:
         return pixel_key in self._under_way or self._cache.find_pixels(pixel_key) != ABSENT
 
     def _examined(self, sources: Iterable[ImageSource]) -> Iterator[_Examined]:
-        """Read sources in threads, a few ahead, in order."""
-        ahead: collections.deque[Future[_Examined]] = collections.deque()
-        with ThreadPoolExecutor(self._workers) as pool:
-            try:
-                for source in sources:
-                    if self.stop.is_set():
-                        return
-                    ahead.append(pool.submit(self._examine, source))
-                    if len(ahead) > 2 * self._extractor.batch_size:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        """Read and decode sources in threads, a few ahead, in order."""
+        wanted = itertools.takewhile(lambda _: not self.stop.is_set(), sources)
+        read = map_ahead(self._read, wanted, workers=self._workers, count=2 * self._workers)
+        return map_ahead(
+            self._decode,
+            read,
+            workers=self._workers,
+            count=2 * self._extractor.batch_size + 1,
+            pixels=lambda examined: examined.pixels,
+        )
 
-    def _examine(self, source: ImageSource) -> _Examined:
-        """Read a file; decode it unless its features are there or it has failed before."""
+    def _read(self, source: ImageSource) -> _Examined:
+        """Read a file, and keep its content unless its features are there or it has failed before."""
         try:
-            file = ImageFile(source.read())
+            content = source.read()
         except Exception as error:  # whatever the storage raises
             return _Examined(source, error=error)
+        key = file_key(content)
+        if key.hex() in self._failed_before or self._cache.find_file(key) != ABSENT:
+            return _Examined(source, key)
+        return _Examined(source, key, content=content, pixels=count_pixels(content))
+
+    def _decode(self, read: _Examined) -> _Examined:
+        """Decode what was read, unless it need not be."""
+        if read.content is None:
+            return read
         try:
-            if file.file_key.hex() in self._failed_before or self._cache.find(file) != ABSENT:
-                return _Examined(source, file.file_key)
+            image = decode(read.content)
         except UnreadableImageError as error:
-            return _Examined(source, file.file_key, error=error)
-        return _Examined(source, file.file_key, file.pixel_key, file.image)
+            return _Examined(read.source, read.file_key, error=error)
+        return _Examined(read.source, read.file_key, pixel_key(image), image=image)

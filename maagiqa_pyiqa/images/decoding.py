@@ -35,6 +35,15 @@ def read_image(path: str | Path) -> torch.Tensor:
     return torch.from_numpy(np.array(decode(path))).permute(2, 0, 1)
 
 
+def count_pixels(image: Path | bytes) -> int:
+    """How many pixels a file or its content will have once it is decoded, by its header; 0 where that says nothing."""
+    try:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=_known_formats()) as opened:
+            return opened.width * opened.height
+    except Exception:  # whatever Pillow's many decoders raise; who decodes it says what is wrong
+        return 0
+
+
 def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
     """Decode an image file or its content, or convert an open image, to 8-bit RGB.
 

@@ -87,7 +87,7 @@ def score_with_store(
         metrics: created metrics by name.
         paths: image files.
         batch_size: images of one size scored at once.
-        workers: processes that decode.
+        workers: threads that decode.
 
     Yields:
         One ImageScores for every path, those that are kept first.

@@ -28,7 +28,7 @@ def score_with_ray(
         device: as in torch; on CUDA each actor takes one GPU, else one CPU.
         actors: maximum number of actors at once.
         batch_size: images of one size scored at once.
-        workers: processes that decode, in each actor.
+        workers: threads that decode, in each actor.
 
     Returns:
         Metrics that could not be created with the reason, and the scores as they become ready.

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from maagiqa_pyiqa.cache.keys import pixel_key
+from maagiqa_pyiqa.images.ahead import map_files_ahead
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.metrics.cost import Cost
 from maagiqa_pyiqa.support.errors import InputError
@@ -140,7 +140,7 @@ class ScoreStore:
 
         Args:
             paths: image files.
-            workers: threads that decode.
+            workers: threads that decode; 0 decodes here.
         """
         known = {
             (path, size, changed): key
@@ -148,13 +148,14 @@ class ScoreStore:
         }
         states = [_state(path) for path in paths]
         new = list(dict.fromkeys(state for state in states if state and state not in known))
-        with ThreadPoolExecutor(max(1, workers)) as pool, progress(total=len(new), what="reading images") as bar:
+        paths = [Path(path) for path, *_ in new]
+        decoded = map_files_ahead(_decoded_key, paths, workers=workers, count=2 * workers)
+        with progress(total=len(new), what="reading images") as bar:
             for start in range(0, len(new), COMMIT_IMAGES):
-                part = new[start : start + COMMIT_IMAGES]
-                found = dict(zip(part, pool.map(_decoded_key, part), strict=True))
+                found = dict(zip(new[start : start + COMMIT_IMAGES], decoded, strict=False))
                 known.update(found)
                 self._keep_keys({state: key for state, key in found.items() if isinstance(key, bytes)})
-                bar.update(len(part))
+                bar.update(len(found))
         return [known[state] if state else "no such file" for state in states]
 
     def _keep_keys(self, keys: Mapping[tuple[str, int, int], bytes]) -> None:
@@ -171,8 +172,8 @@ def _state(path: Path) -> tuple[str, int, int] | None:
     return str(path.absolute()), found.st_size, found.st_mtime_ns
 
 
-def _decoded_key(state: tuple[str, int, int]) -> bytes | str:
+def _decoded_key(path: Path) -> bytes | str:
     try:
-        return pixel_key(decode(state[0]))
+        return pixel_key(decode(path))
     except UnreadableImageError as error:
         return str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +13,12 @@ from typing import NamedTuple
 import pyiqa
 import torch
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
-from torch.utils.data import DataLoader, Dataset
 
+from maagiqa_pyiqa.images.ahead import HELD_MEGAPIXELS, map_files_ahead
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, read_image
 from maagiqa_pyiqa.metrics.availability import explain, short_reason
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
-from maagiqa_pyiqa.support.stopping import ignore_signals
 
 Metrics = Mapping[str, torch.nn.Module]
 Maker = Callable[[str | None], torch.nn.Module]  # of a device as in torch; None for the default
@@ -87,20 +86,6 @@ def is_lower_better(metric: str) -> bool:
     return bool(DEFAULT_CONFIGS[metric].get("lower_better", False))
 
 
-class _Files(Dataset):
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | str]:
-        try:
-            return index, read_image(self.paths[index])
-        except UnreadableImageError as error:
-            return index, str(error)
-
-
 def score_images(
     paths: Sequence[Path],
     metrics: Metrics,
@@ -115,38 +100,52 @@ def score_images(
         paths: image files.
         metrics: created metrics by name.
         batch_size: images of one size scored at once.
-        workers: processes that decode; 0 decodes here.
+        workers: threads that decode; 0 decodes here.
         fatal: errors of a metric that are no image's fault; they are raised.
 
     Yields:
         One ImageScores for every path: unreadable images, failing batches (repeated one by one) and scores that
         are not finite are entries with a reason, never an exception.
     """
-    files = DataLoader(
-        _Files(paths), batch_size=None, num_workers=min(workers, len(paths)), worker_init_fn=ignore_signals
-    )
-    for indices, images in _batches_of_one_size(files, batch_size):
+    decoded = map_files_ahead(_read, paths, workers=workers, count=2 * workers)
+    for files, images in _batches_of_one_size(decoded, batch_size):
         if isinstance(images, str):
-            yield ImageScores(paths[indices[0]], errors={"": images})
+            yield ImageScores(files[0], errors={"": images})
         else:
-            yield from _score_batch([paths[i] for i in indices], images, metrics, fatal)
+            yield from _score_batch(files, images, metrics, fatal)
 
 
-def _batches_of_one_size(files: DataLoader, batch_size: int) -> Iterator[tuple[list[int], torch.Tensor | str]]:
-    """Group decoded images by size; bounded, so a folder of all different sizes does not pile up in memory."""
-    waiting: dict[torch.Size, list[tuple[int, torch.Tensor]]] = {}
+def _read(path: Path) -> tuple[Path, torch.Tensor | str]:
+    try:
+        return path, read_image(path)
+    except UnreadableImageError as error:
+        return path, str(error)
 
-    def release(size: torch.Size) -> tuple[list[int], torch.Tensor]:
-        indices, images = zip(*waiting.pop(size), strict=True)
-        return list(indices), torch.stack(images)
 
-    for index, image in files:
+def _batches_of_one_size(
+    decoded: Iterable[tuple[Path, torch.Tensor | str]], batch_size: int
+) -> Iterator[tuple[list[Path], torch.Tensor | str]]:
+    """Group decoded images by size; bounded, so neither large images nor many odd sizes pile up in memory."""
+    waiting: dict[torch.Size, list[tuple[Path, torch.Tensor]]] = {}
+
+    def pixels(size: torch.Size) -> int:
+        return size[1] * size[2] * len(waiting[size])
+
+    def release(size: torch.Size) -> tuple[list[Path], torch.Tensor]:
+        files, images = zip(*waiting.pop(size), strict=True)
+        return list(files), torch.stack(images)
+
+    for path, image in decoded:
         if isinstance(image, str):
-            yield [index], image
+            yield [path], image
             continue
-        waiting.setdefault(image.shape, []).append((index, image))
-        if len(waiting[image.shape]) == batch_size:
-            yield release(image.shape)
+        size = image.shape
+        while waiting and sum(map(pixels, waiting)) + size[1] * size[2] > HELD_MEGAPIXELS * 1e6:
+            yield release(max(waiting, key=pixels))
+        waiting.setdefault(size, []).append((path, image))
+        del image
+        if len(waiting[size]) == batch_size:
+            yield release(size)
         elif sum(map(len, waiting.values())) >= WAITING_BATCHES * batch_size:
             yield release(max(waiting, key=lambda size: len(waiting[size])))
     for size in list(waiting):
@@ -165,7 +164,7 @@ def _score_batch(
     paths: Sequence[Path], images: torch.Tensor, metrics: Metrics, fatal: tuple[type[Exception], ...]
 ) -> list[ImageScores]:
     results = [ImageScores(path) for path in paths]
-    x = images.float() / 255
+    x = images.float().div_(255)
     for name, metric in metrics.items():
         for result, outcome in zip(results, _outcomes(name, metric, x, fatal), strict=True):
             if outcome.score is None:

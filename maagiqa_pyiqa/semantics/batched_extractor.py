@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import abc
-import collections
 import functools
-import itertools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -16,6 +13,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
+from maagiqa_pyiqa.images.ahead import batches, map_ahead
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.images.tensors import check_images
 from maagiqa_pyiqa.semantics.protocol import DTYPES, TORCH_DTYPES, Images, fingerprint_of
@@ -73,25 +71,11 @@ class BatchedExtractor(abc.ABC):
 
     def stream(self, images: Images) -> Iterator[Result]:
         """Yield (index, (E, D) features or the error) for each image, in order, a few batches in memory at a time."""
-        prepared = self._prepared(images)
-        while batch := list(itertools.islice(prepared, self.batch_size)):
+        prepared = map_ahead(
+            self._try_prepare, images, workers=self.workers, count=2 * self.batch_size, pixels=_count_pixels
+        )
+        for batch in batches(enumerate(prepared), self.batch_size, lambda item: _count_pixels(item[1])):
             yield from self._features(batch)
-
-    def _prepared(self, images: Images) -> Iterator[tuple[int, Any]]:
-        waiting: collections.deque[Future[Any]] = collections.deque()
-        with ThreadPoolExecutor(self.workers) as pool:
-            try:
-                source = iter(images)
-                indices = itertools.count()
-                for image in itertools.islice(source, 2 * self.batch_size):
-                    waiting.append(pool.submit(self._try_prepare, image))
-                while waiting:
-                    ready = waiting.popleft().result()
-                    for image in itertools.islice(source, 1):
-                        waiting.append(pool.submit(self._try_prepare, image))
-                    yield next(indices), ready
-            finally:  # also when the caller stops listening
-                pool.shutdown(wait=False, cancel_futures=True)
 
     @torch.no_grad()
     def _try_prepare(self, image: Any) -> Any:
@@ -139,6 +123,13 @@ def choose_dtype(dtype: str, device: torch.device, gpu_dtype: str) -> torch.dtyp
 def name_of(dtype: torch.dtype) -> str:
     """``float16`` for ``torch.float16``, as fingerprints and messages have it."""
     return str(dtype).removeprefix("torch.")
+
+
+def _count_pixels(image: Any) -> int:
+    """Pixels that an image, or what was prepared of it, holds; of a path none."""
+    if isinstance(image, Image.Image):
+        return image.width * image.height
+    return image.shape[-1] * image.shape[-2] if torch.is_tensor(image) and image.ndim > 1 else 0
 
 
 def _finite(features: torch.Tensor) -> torch.Tensor | Exception:

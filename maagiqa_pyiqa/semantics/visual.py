@@ -17,14 +17,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.transforms.functional import to_tensor
 
-from maagiqa_pyiqa.images.tensors import check_images, squash
+from maagiqa_pyiqa.images.tensors import check_images, squash, squash_image
 from maagiqa_pyiqa.semantics.batched_extractor import ModelExtractor, as_pil, name_of
 from maagiqa_pyiqa.weights import packaged_weights
 
 BACKBONE = "tf_efficientnet_lite2"
 INPUT_SIZE = 260
+INTERPOLATION = "cubic-antialias"
 FEATURE_DIM = 1280
 
 
@@ -81,14 +81,14 @@ class VisualExtractor(ModelExtractor):
             "extractor": "visual",
             "weights": hashlib.sha256(packaged_weights("visual_encoder").read_bytes()).hexdigest(),
             "prompts": self.prompts,
-            "preprocessing": f"squash {INPUT_SIZE} cubic-antialias, mean 0.5, std 0.5",
+            "preprocessing": f"squash {INPUT_SIZE} {INTERPOLATION}, mean 0.5, std 0.5",
             "dtype": name_of(self.dtype),
         }
 
     def _prepare(self, image: Any) -> torch.Tensor:
         if not torch.is_tensor(image):
-            image = to_tensor(as_pil(image))
-        return squash(check_images(image.detach().unsqueeze(0)), INPUT_SIZE, "cubic-antialias")[0]
+            return squash_image(as_pil(image), INPUT_SIZE, INTERPOLATION)
+        return squash(check_images(image.detach().unsqueeze(0)), INPUT_SIZE, INTERPOLATION)[0]
 
     def _encode(self, batch: list[torch.Tensor]) -> torch.Tensor:
         x = torch.stack(batch).to(self.device, self.dtype)

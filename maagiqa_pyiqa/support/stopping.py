@@ -29,9 +29,3 @@ def set_by_signals(stop: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def ignore_signals(*_: Any) -> None:
-    """Leave it to the parent to end this process: a signal to the whole group would else break its work in order."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

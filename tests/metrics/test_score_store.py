@@ -54,7 +54,7 @@ def test_files_are_decoded_once(store, tmp_path, monkeypatch):
     assert keys[3] == "no such file"
     decoded.clear()
     assert store.pixel_keys(paths) == keys
-    assert decoded == [str(paths[2])]  # what cannot be read may be mended without a trace in size and time
+    assert decoded == [paths[2]]  # what cannot be read may be mended without a trace in size and time
     Image.new("RGB", (5, 4), "red").save(paths[0])
     assert store.pixel_keys(paths[:1]) != keys[:1]
 

@@ -42,10 +42,29 @@ def test_scores_do_not_depend_on_batch_size_or_workers(tmp_path, batch_size, wor
     assert [scores[path] for path in paths] == pytest.approx([level / 255 for level in range(50, 250, 20)])
 
 
+def test_large_images_make_small_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(scoring, "HELD_MEGAPIXELS", 2.5e-3)
+    paths = [tmp_path / f"{number}.png" for number in range(9)]
+    for path in paths:
+        Image.new("RGB", (40, 25), "gray").save(path)  # a thousand pixels
+    batches = scoring._batches_of_one_size(map(scoring._read, paths), 8)
+    assert [len(files) for files, _ in batches] == [2, 2, 2, 2, 1]
+
+
+def test_one_large_image_does_not_part_small_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(scoring, "HELD_MEGAPIXELS", 1e-3)
+    Image.new("RGB", (40, 50), "gray").save(tmp_path / "0.png")
+    for number in range(1, 9):
+        Image.new("RGB", (8, 8), "gray").save(tmp_path / f"{number}.png")
+    batches = scoring._batches_of_one_size(map(scoring._read, sorted(tmp_path.glob("*.png"))), 4)
+    assert [len(files) for files, _ in batches] == [1, 4, 4]
+
+
 def test_a_folder_of_all_different_sizes_does_not_pile_up(tmp_path):
     for side in range(8, 48):
         Image.new("RGB", (side, side), "gray").save(tmp_path / f"{side}.png")
-    batches = scoring._batches_of_one_size(scoring._Files(sorted(tmp_path.glob("*.png"))), 2)
-    waiting = [index for indices, _ in batches for index in indices]
+    paths = sorted(tmp_path.glob("*.png"))
+    batches = scoring._batches_of_one_size(map(scoring._read, paths), 2)
+    waiting = [paths.index(path) for files, _ in batches for path in files]
     assert sorted(waiting) == list(range(40))
     assert max(abs(position - index) for position, index in enumerate(waiting)) <= 2 * scoring.WAITING_BATCHES

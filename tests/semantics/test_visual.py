@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from torchvision.transforms.functional import to_tensor
 
 from maagiqa_pyiqa.images.decoding import UnreadableImageError
-from maagiqa_pyiqa.images.tensors import squash
+from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, squash, squash_image
 from maagiqa_pyiqa.semantics import visual
 from maagiqa_pyiqa.semantics.extractor import create_extractor, feature_dim_of, parse_spec
 from maagiqa_pyiqa.semantics.protocol import SemanticExtractor, fingerprint_of
@@ -31,6 +31,16 @@ def test_visual_extractor_keeps_the_protocol(extractor, extracted):
     assert extracted.device.type == "cpu"
     assert extracted.isfinite().all()
     assert not extracted.requires_grad
+
+
+@pytest.mark.parametrize("size", [(97, 61), (512, 512), (260, 260), (261, 1000), (1, 3), (1500, 1100)])
+def test_an_image_is_prepared_channel_by_channel_to_the_same_bits(extractor, size):
+    image = Image.effect_noise(size, 120).convert("RGB").effect_spread(9)
+    image = Image.merge("RGB", [*image.split()[:2], image.getchannel(2).transpose(Image.Transpose.ROTATE_180)])
+    for interpolation in INTERPOLATIONS:
+        whole = squash(to_tensor(image)[None], 260, interpolation)[0]
+        assert torch.equal(squash_image(image, 260, interpolation), whole)
+    assert torch.equal(extractor._prepare(image), whole)  # the last of INTERPOLATIONS is the extractor's
 
 
 def test_features_tell_images_and_prompts_apart(extracted):
