@@ -20,7 +20,7 @@ from maagiqa_pyiqa.data.transforms import build_transforms
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.support.csv_files import read_csv
 from maagiqa_pyiqa.support.errors import InputError
-from maagiqa_pyiqa.support.options import nearest, parse_options, require_choice
+from maagiqa_pyiqa.support.options import nearest, parse_options, require_choice, require_integer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,11 @@ class LoaderOptions:
     num_prefetch_queue: int = 1
     pin_memory: bool = False
     persistent_workers: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size_per_gpu", "dataset_enlarge_ratio", "num_prefetch_queue"):
+            require_integer(f"dataset '{self.name}'", name, getattr(self, name), minimum=1)
+        require_integer(f"dataset '{self.name}'", "num_worker_per_gpu", self.num_worker_per_gpu, minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,7 @@ class DatasetOptions(LoaderOptions):
     augment: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         where = f"dataset '{self.name}'"
         require_choice(where, "split", self.split, SPLITS)
         require_choice(where, "part", self.part, (*PARTS, None))

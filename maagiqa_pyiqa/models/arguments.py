@@ -36,6 +36,8 @@ def check_arguments_of(name: str, section: Mapping[str, Any]) -> None:
         check_arguments(f"train: scheduler {kind}", cls, given, supplied=1)
     elif kind is not None and str(kind) in LOSS_REGISTRY:
         check_arguments(f"train: {name} {kind}", LOSS_REGISTRY.get(kind), given)
+        with refused_as_input_errors(f"train: {name} {kind}"):
+            LOSS_REGISTRY.get(kind)(**given)
 
 
 def check_arguments(where: str, function: Callable[..., Any], given: Mapping[str, Any], supplied: int = 0) -> None:

@@ -30,11 +30,12 @@ from maagiqa_pyiqa.cache.reader import read_manifest
 from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
 from maagiqa_pyiqa.models.arguments import check_arguments_of, refused_as_input_errors
+from maagiqa_pyiqa.models.sections import check_small_sections
 from maagiqa_pyiqa.support.csv_files import frame_as_csv
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import write_whole, written_whole
 from maagiqa_pyiqa.support.option_files import reject_numbers_as_text
-from maagiqa_pyiqa.support.options import nearest, parse_options, reject_unknown, require_choice
+from maagiqa_pyiqa.support.options import nearest, parse_options, reject_unknown, require_choice, require_integer
 
 SECTIONS = (
     "name", "model_type", "num_gpu", "manual_seed", "datasets", "test", "network", "path", "train", "val", "logger",
@@ -43,13 +44,7 @@ SECTIONS = (
     # set by pyiqa's engine
     "dist", "rank", "world_size", "auto_resume", "is_train", "root_path",
 )  # fmt: skip
-PATH_KEYS = (
-    "pretrain_network", "strict_load", "param_key_g", "resume_state",
-    "experiments_root", "models", "training_states", "log", "visualization",
-)  # fmt: skip
-VAL_KEYS = ("val_freq", "save_img", "pbar", "key_metric", "metrics")
 PYIQA_SCHEDULERS = ("MultiStepRestartLR", "CosineAnnealingRestartLR")  # beside PyTorch's
-LOGGER_KEYS = ("print_freq", "save_checkpoint_freq", "save_latest_freq", "use_tb_logger", "wandb", "log_imgs_freq")
 
 
 @dataclass(frozen=True)
@@ -79,6 +74,11 @@ class TrainOptions:
         _require_class("scheduler", self.scheduler, torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)
         require_choice("train", "scheduler_step", self.scheduler_step, ("epoch", "iteration"))
         require_choice("train", "autocast", self.autocast, ("none", "bf16"))
+        for name in ("total_epoch", "total_iter"):
+            if getattr(self, name) is not None:
+                require_integer("train", name, getattr(self, name), minimum=1)
+        if self.max_grad_norm is not None and self.max_grad_norm <= 0:
+            raise InputError(f"train: max_grad_norm must be above 0, got {self.max_grad_norm}.")
         if self.mos_loss_opt is None and self.metric_loss_opt is None:
             raise InputError("train: name a loss in mos_loss_opt or metric_loss_opt.")
         for name in ("optim", "scheduler", "mos_loss_opt", "metric_loss_opt"):
@@ -105,9 +105,7 @@ def check_option_sections(opt: Mapping[str, Any]) -> TrainOptions:
         ValueError: names the section, the key and the nearest known one.
     """
     reject_unknown("option file", opt.keys(), SECTIONS)
-    reject_unknown("path", opt.get("path", {}).keys(), PATH_KEYS)
-    reject_unknown("val", (opt.get("val") or {}).keys(), VAL_KEYS)
-    reject_unknown("logger", opt.get("logger", {}).keys(), LOGGER_KEYS)
+    check_small_sections(opt, default_metrics())
     reject_numbers_as_text("option file", {key: value for key, value in opt.items() if key not in ("name", "path")})
     return parse_options(TrainOptions, opt.get("train", {}), "train")
 

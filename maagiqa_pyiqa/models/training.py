@@ -41,7 +41,7 @@ def train(option_file: str, rest: Sequence[str] = (), data: str | None = None) -
         FileExistsError: another training runs in the same experiment folder.
     """
     path = find_option_file(option_file)
-    check_sections(read_option_file(path), str(path))  # before pyiqa reads it, whose reader runs what tags name
+    _check(read_option_file(path), str(path))  # before pyiqa reads it, whose reader runs what tags name
     from pyiqa.train import train_pipeline
     from pyiqa.utils.options import parse_options
 
@@ -49,10 +49,7 @@ def train(option_file: str, rest: Sequence[str] = (), data: str | None = None) -
     sys.argv = ["maagiqa train", "-opt", str(path), *rest]  # pyiqa reads the command line itself
     opt, arguments = parse_options(root, is_train=True)
     opt = with_root(opt, data) if data else opt
-    if opt["model_type"] == OUR_MODEL:
-        from maagiqa_pyiqa.models.maagiqa_model import check_option_sections
-
-        check_option_sections(opt)
+    _check(opt, str(path))  # the command line may have changed it
     folder = Path(opt["path"]["experiments_root"])
     with contextlib.ExitStack() as stack:
         if opt["rank"] == 0:
@@ -62,14 +59,24 @@ def train(option_file: str, rest: Sequence[str] = (), data: str | None = None) -
         train_pipeline(root, opt, arguments)
 
 
+def _check(option: Mapping[str, Any], where: str) -> None:
+    check_sections(option, where)
+    if option["model_type"] == OUR_MODEL:
+        from maagiqa_pyiqa.models.maagiqa_model import check_option_sections
+
+        check_option_sections(option)
+
+
 def check_sections(option: Mapping[str, Any], where: str) -> None:
     """Raise ValueError unless an option file has what pyiqa's engine reads before any class of ours sees it."""
     for key, kind in REQUIRED.items():
         if not isinstance(option.get(key), kind):
             what = "is missing" if key not in option else f"cannot be {option[key]!r}"
             raise InputError(f"option file '{where}': '{key}' {what}.")
-    if Path(option["name"]).name != option["name"]:
-        raise InputError(f"option file '{where}': name '{option['name']}' names a folder; it cannot hold slashes.")
+    if option["name"] in ("", "..") or Path(option["name"]).name != option["name"]:
+        raise InputError(
+            f"option file '{where}': name '{option['name']}' cannot be a folder's; it cannot hold slashes."
+        )
     for phase, section in {**option["datasets"], **({"test": option["test"]} if option.get("test") else {})}.items():
         if not isinstance(section, Mapping) or not {"name", "type"} <= section.keys():
             raise InputError(f"option file '{where}': dataset section '{phase}' needs a name and a type.")

@@ -84,6 +84,11 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.composer.ComposerError(None, None, f"key '{key}' stands twice", node.start_mark)
         return node
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_VALUES:  # merges of merges multiply
+            raise yaml.constructor.ConstructorError(None, None, f"over {MAX_VALUES:,} merged keys", node.start_mark)
+
 
 def reject_numbers_as_text(where: str, value: Any, keys: Sequence[str] = ()) -> None:
     """Raise ValueError on NaN, infinity, a huge integer, or text such as ``1e-3``, no number to YAML."""
