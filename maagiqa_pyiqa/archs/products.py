@@ -27,9 +27,14 @@ def is_quick(x: torch.Tensor, weight: torch.Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and torch.is_grad_enabled()
         and x.numel() * len(weight) >= _WORTH_IT
-        and not torch.is_autocast_enabled("cpu")
+        and not autocasts_on_cpu()
         and not torch.compiler.is_compiling()
     )
+
+
+def autocasts_on_cpu() -> bool:
+    """Whether a CPU computes in bfloat16 here; False with a PyTorch before 2.4, which cannot be asked."""
+    return _HAS_ONEDNN and torch.is_autocast_enabled("cpu")
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:

@@ -18,7 +18,7 @@ from pyiqa.archs.maniqa_swin import SwinTransformer
 from torch import nn
 
 from maagiqa_pyiqa.archs.attention import TokenAttention
-from maagiqa_pyiqa.archs.products import quicken_linears
+from maagiqa_pyiqa.archs.products import autocasts_on_cpu, quicken_linears
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
@@ -73,11 +73,19 @@ class TappedBackbone(nn.Module):
         side = -(-input_size // info[taps[-1]]["reduction"])
         self.grid = (side, side)
         self.model.prune_intermediate_layers(self.taps, prune_norm=True, prune_head=True)
+        self._attentions = [module for module in self.model.modules() if getattr(module, "fused_attn", False)]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 3, S, S) normalised image to (N, channels, grid height, grid width)."""
+        self._choose_attention(x)
         maps = self.model.forward_intermediates(x, indices=self.taps, intermediates_only=True)
         return torch.cat([self._on_grid(feature_map) for feature_map in maps], dim=1)
+
+    def _choose_attention(self, x: torch.Tensor) -> None:
+        """Plain products in bfloat16 training on a CPU, where PyTorch's fused attention takes twice their time."""
+        fused = x.device.type != "cpu" or not torch.is_grad_enabled() or not autocasts_on_cpu()
+        for module in self._attentions:
+            module.fused_attn = fused
 
     def _on_grid(self, feature_map: torch.Tensor) -> torch.Tensor:
         if feature_map.shape[-1] >= self.grid[1]:

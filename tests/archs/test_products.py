@@ -79,3 +79,15 @@ def test_token_attention_is_maniqas_with_its_dropout():
         results.append((output, *gradients(output, (x, *block.parameters()))))
     for got, wanted in zip(*results, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)  # keys have a bias of no effect
+
+
+def test_training_in_bfloat16_on_a_cpu_attends_by_plain_products(tiny_net):
+    net = tiny_net(backbone="vit_tiny_patch16_224", taps=(1, 2))
+    images, features = torch.rand(1, 3, 64, 64), torch.randn(1, 2, net.options.feature_dim)
+    attentions = [m for m in net.modules() if hasattr(m, "fused_attn")]
+    fused = []
+    for dtype, gradients_wanted in ((torch.bfloat16, True), (torch.bfloat16, False), (None, True)):
+        with torch.set_grad_enabled(gradients_wanted), torch.autocast("cpu", dtype, enabled=dtype is not None):
+            net(images, features)
+        fused.append({module.fused_attn for module in attentions})
+    assert fused == [{False}, {True}, {True}]
