@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from maagiqa_pyiqa import __version__
 from maagiqa_pyiqa.cli.outputs import abandon_standard_output, escape_what_the_terminal_lacks, prepared_outputs
+from maagiqa_pyiqa.cli.verbs import INTERRUPTED
 from maagiqa_pyiqa.support.errors import UserError
 from maagiqa_pyiqa.support.text import printable
 
 VERBS = ("score", "rank", "benchmark", "extract", "cache", "train", "describe", "split", "doctor")
 WRONG_USAGE, FAULT = 2, 70  # the latter as sysexits.h has it
-INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 and the signal's number, as shells have it
+BROKEN_PIPE = 141  # 128 and the signal's number, as shells have it
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,10 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; bad input is a message on standard error and exit code 2, a fault of ours its traceback and 70."""
     escape_what_the_terminal_lacks()
     parser = build_parser()
-    parsed, rest = parser.parse_known_args(arguments)
-    parsed.rest = rest
-    if rest and not getattr(parsed, "passes_rest", False):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    parsed = parser.parse_args(arguments)
     try:
         with prepared_outputs(parsed):
             code = parsed.handler(parsed)

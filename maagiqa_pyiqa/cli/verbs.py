@@ -9,6 +9,7 @@ from typing import Protocol
 from maagiqa_pyiqa.cli.outputs import write_outputs
 from maagiqa_pyiqa.data.splits import TEST, VAL
 
+INTERRUPTED = 130  # an exit code: 128 and SIGINT's number, as shells have it
 Handler = Callable[[argparse.Namespace], int]
 
 

@@ -1,7 +1,8 @@
-"""Training of MAAGIQA in pyiqa's engine.
+"""Training of MAAGIQA in pyiqa's engine or in ours (``engine.py``).
 
 What it adds to pyiqa's GeneralIQAModel: semantic features from the dataset, a scheduler that steps every iteration,
-frozen parts, bf16 autocast, distributed-safe validation of every image, and the final test with the best weights.
+frozen parts, bf16 autocast, losses of the whole batch and validations of every image whatever the number of processes,
+states to go on from, a history, and the final test with the best weights.
 """
 
 from __future__ import annotations
@@ -10,110 +11,35 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas
+import numpy as np
 import torch
 from pyiqa.data import build_dataloader, build_dataset
+from pyiqa.metrics import calculate_metric
 from pyiqa.models.general_iqa_model import GeneralIQAModel
 from pyiqa.utils import get_root_logger
 from pyiqa.utils.dist_util import master_only
-from pyiqa.utils.registry import METRIC_REGISTRY
+from torch.nn.parallel import DistributedDataParallel
 
-from maagiqa_pyiqa.agreement.statistics import STATISTICS, evaluate
-from maagiqa_pyiqa.archs import trained_features
-from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
-from maagiqa_pyiqa.archs.trained_features import TrainedFeatures
-from maagiqa_pyiqa.cache.reader import read_manifest
-from maagiqa_pyiqa.cache.storage import open_storage
-from maagiqa_pyiqa.models import RESOLVED_OPTIONS
-from maagiqa_pyiqa.models.arguments import check_arguments_of, refused_as_input_errors
-from maagiqa_pyiqa.models.sections import check_small_sections
-from maagiqa_pyiqa.support.csv_files import frame_as_csv
+from maagiqa_pyiqa.agreement.statistics import evaluate
+from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
+from maagiqa_pyiqa.models import parameters
+from maagiqa_pyiqa.models.arguments import refused_as_input_errors
+from maagiqa_pyiqa.models.experiment import Experiment, on_cpu
+from maagiqa_pyiqa.models.history import History
+from maagiqa_pyiqa.models.processes import of_all_processes, rank, whole_batch, world_size
+from maagiqa_pyiqa.models.sampling import shared_loader
+from maagiqa_pyiqa.models.train_options import check_option_sections, default_metrics
+from maagiqa_pyiqa.models.training_state import (
+    comparable_options,
+    random_states,
+    require_same_options,
+    restore_random_states,
+    write_state,
+)
 from maagiqa_pyiqa.support.errors import InputError
-from maagiqa_pyiqa.support.files import write_whole, written_whole
-from maagiqa_pyiqa.support.option_files import reject_numbers_as_text
-from maagiqa_pyiqa.support.options import nearest, parse_options, reject_unknown, require_choice, require_integer
-
-SECTIONS = (
-    "name", "model_type", "num_gpu", "manual_seed", "datasets", "test", "network", "path", "train", "val", "logger",
-    "dist_params", "find_unused_parameters", "scale", "save_final_results_path",
-    "data", "features",  # where YAML anchors stand
-    # set by pyiqa's engine
-    "dist", "rank", "world_size", "auto_resume", "is_train", "root_path",
-)  # fmt: skip
-PYIQA_SCHEDULERS = ("MultiStepRestartLR", "CosineAnnealingRestartLR")  # beside PyTorch's
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """The ``train`` section of an option YAML.
-
-    ``scheduler`` values may be the word ``total_iter``, replaced by the number of iterations of the whole run.
-    ``freeze`` lists name prefixes of parameters that are not trained; ``freeze_norm_statistics`` keeps the running
-    statistics of batch norms, which small batches would spoil; ``max_grad_norm`` clips the gradient.
-    """
-
-    optim: Mapping[str, Any]
-    scheduler: Mapping[str, Any]
-    total_epoch: int | None = None
-    total_iter: int | None = None
-    scheduler_step: str = "epoch"
-    warmup_iter: int = -1
-    autocast: str = "none"
-    freeze: tuple[str, ...] = ()
-    freeze_norm_statistics: bool = False
-    max_grad_norm: float | None = None
-    mos_loss_opt: Mapping[str, Any] | None = None
-    metric_loss_opt: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        _require_class("optim", self.optim, torch.optim, torch.optim.Optimizer)
-        _require_class("scheduler", self.scheduler, torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)
-        require_choice("train", "scheduler_step", self.scheduler_step, ("epoch", "iteration"))
-        require_choice("train", "autocast", self.autocast, ("none", "bf16"))
-        for name in ("total_epoch", "total_iter"):
-            if getattr(self, name) is not None:
-                require_integer("train", name, getattr(self, name), minimum=1)
-        if self.max_grad_norm is not None and self.max_grad_norm <= 0:
-            raise InputError(f"train: max_grad_norm must be above 0, got {self.max_grad_norm}.")
-        if self.mos_loss_opt is None and self.metric_loss_opt is None:
-            raise InputError("train: name a loss in mos_loss_opt or metric_loss_opt.")
-        for name in ("optim", "scheduler", "mos_loss_opt", "metric_loss_opt"):
-            check_arguments_of(name, getattr(self, name) or {})
-
-
-def _require_class(name: str, section: Any, module: Any, base: type) -> None:
-    """Fail unless the section's ``type`` is a class that pyiqa would find for it."""
-    if not isinstance(section, Mapping) or "type" not in section:
-        raise InputError(f"train: {name} needs a type and its arguments, got {section!r}.")
-    known = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
-    known += PYIQA_SCHEDULERS if name == "scheduler" else []
-    if section["type"] not in known:
-        raise InputError(f"train: there is no {name} '{section['type']}'.{nearest(section['type'], known)}")
-
-
-def check_option_sections(opt: Mapping[str, Any]) -> TrainOptions:
-    """Fail on a key that nothing reads, in any section but those that check themselves (network, datasets).
-
-    Returns:
-        The ``train`` section, parsed.
-
-    Raises:
-        ValueError: names the section, the key and the nearest known one.
-    """
-    reject_unknown("option file", opt.keys(), SECTIONS)
-    check_small_sections(opt, default_metrics())
-    reject_numbers_as_text("option file", {key: value for key, value in opt.items() if key not in ("name", "path")})
-    return parse_options(TrainOptions, opt.get("train", {}), "train")
-
-
-def default_metrics() -> dict[str, dict[str, str]]:
-    """What a validation reports unless ``val: metrics`` says otherwise: the key metric and every statistic."""
-    calculations = {key: f"calculate_{key}" for key in ("srcc_plcc", *STATISTICS)}
-    return {key: {"type": name} for key, name in calculations.items() if name in METRIC_REGISTRY}
 
 
 class MAAGIQAModel(GeneralIQAModel):
@@ -128,7 +54,11 @@ class MAAGIQAModel(GeneralIQAModel):
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.train_options = check_option_sections(opt)
+        self._compared_options = comparable_options(opt, world_size())  # now: pyiqa takes out what it has used
         self._finished = False
+        self.experiment = Experiment(opt)
+        self.iteration = 0
+        self.history = History()
         if opt.get("val"):
             opt["val"].setdefault("key_metric", "srcc_plcc")
             opt["val"].setdefault("metrics", default_metrics())
@@ -136,22 +66,32 @@ class MAAGIQAModel(GeneralIQAModel):
 
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
         """Freeze, then move and wrap: a distributed wrapper must know beforehand what gets gradients."""
-        self._freeze(net)
-        return super().model_to_device(net)
+        parameters.freeze(net, self.train_options.freeze)
+        if not self.opt["dist"] or self.opt["num_gpu"] != 0:
+            return super().model_to_device(net)
+        unused = self.opt.get("find_unused_parameters", False)
+        return DistributedDataParallel(net.to(self.device), find_unused_parameters=unused)  # pyiqa's wants a GPU
+
+    def load_network(
+        self, net: torch.nn.Module, load_path: str, strict: bool = True, param_key: str = "params"
+    ) -> None:
+        """Start from the weights of any checkpoint of this network; pyiqa's own reader runs what is in a pickle.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: not a checkpoint, or one of another network; names what does not fit.
+        """
+        load_checkpoint(self.get_bare_model(net), load_path)
 
     def init_training_settings(self) -> None:
         """Check what the options name, then set up losses, optimizer and scheduler as pyiqa does."""
-        self._check_rates()
+        parameters.require_known_parts(self.net, self.train_options.optim)
         resolved = json.dumps(self.opt, indent=1, default=str)  # now: pyiqa takes out what it has used
         # built now, so that what is wrong with it is said before training rather than after
         self.test_loader = self._build_test_loader()
         super().init_training_settings()
-        self._keep_options(resolved)
-
-    @master_only
-    def _keep_options(self, resolved: str) -> None:
-        """Write down what really runs; pyiqa's copy of the option file lacks what the command line changed."""
-        write_whole(Path(self.opt["path"]["experiments_root"]) / RESOLVED_OPTIONS, f"{resolved}\n")
+        if rank() == 0:
+            self.experiment.keep_options(resolved)
 
     def _build_test_loader(self) -> Any:
         if not self.opt.get("test"):
@@ -160,26 +100,6 @@ class MAAGIQAModel(GeneralIQAModel):
         if "part" not in section.get("base", {}):  # what a wrapped dataset names holds
             section.setdefault("part", "test")
         return build_dataloader(build_dataset(section), section)
-
-    def _check_rates(self) -> None:
-        """Fail on a learning rate or weight decay for a part of the network that does not exist."""
-        names = [name for name, _ in self.net.named_parameters()]
-        for key in self.train_options.optim:
-            part = key.removeprefix("weight_decay_").removeprefix("lr_")
-            if part != key and not any(part in name for name in names):
-                parts = {piece for name in names for piece in name.split(".") if not piece.isdigit()}
-                raise InputError(f"train: optim '{key}' names no part of the network.{nearest(part, parts)}")
-
-    def _freeze(self, net: torch.nn.Module) -> None:
-        names = dict(net.named_parameters())
-        for prefix in self.train_options.freeze:
-            frozen = [name for name in names if name.startswith(prefix)]
-            if not frozen:
-                raise InputError(
-                    f"train: freeze '{prefix}' is the start of no parameter's name, such as {next(iter(names))}."
-                )
-            for name in frozen:
-                names[name].requires_grad_(False)
 
     def setup_optimizers(self) -> None:
         """Set up the optimizer as pyiqa does; values that it refuses are the user's."""
@@ -219,29 +139,39 @@ class MAAGIQAModel(GeneralIQAModel):
     def optimize_parameters(self, current_iter: int) -> None:
         """One step of the optimizer, and of the scheduler where it steps per iteration."""
         self.optimizer.zero_grad()
-        self._hold_norm_statistics()
+        if self.train_options.freeze_norm_statistics:
+            parameters.hold_norm_statistics(self.net)  # pyiqa and a validation put all into training mode again
         with self._autocast():
             self.output_score = self.net_forward(self.net)
-        losses = OrderedDict()
-        if self.cri_mos:
-            losses["l_mos"] = self.cri_mos(self.output_score, self.gt_mos)
-        if self.cri_metric:
-            losses["l_metric"] = self.cri_metric(self.output_score, self.gt_mos)
-        sum(losses.values()).backward()
+        losses = self._losses(whole_batch(self.output_score), whole_batch(self.gt_mos))
+        (torch.stack(list(losses.values())).sum() * world_size()).backward()  # see whole_batch
         if self.train_options.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.train_options.max_grad_norm)
         self.optimizer.step()
         if self.train_options.scheduler_step == "iteration":
             for scheduler in self.schedulers:
                 scheduler.step()
-        self.log_dict = self.reduce_loss_dict(losses)
+        self.iteration = current_iter
+        self.log_dict = OrderedDict((name, loss.item()) for name, loss in losses.items())
+        self._require_finite_loss()
+        self.history.add_step(current_iter, self.get_current_learning_rate(), self.log_dict)
+        if current_iter % self.opt["logger"]["print_freq"] == 0:
+            self.history.close_row()
 
-    def _hold_norm_statistics(self) -> None:
-        # at every step: pyiqa puts the whole network back into training mode after each validation
-        if self.train_options.freeze_norm_statistics:
-            for module in self.net.modules():
-                if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+    def _losses(self, scores: torch.Tensor, mos: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
+        losses = OrderedDict()
+        if self.cri_mos:
+            losses["l_mos"] = self.cri_mos(scores, mos)
+        if self.cri_metric:
+            losses["l_metric"] = self.cri_metric(scores, mos)
+        return losses
+
+    def _require_finite_loss(self) -> None:
+        if not np.isfinite(list(self.log_dict.values())).all():
+            raise InputError(
+                f"the loss is {dict(self.log_dict)} at step {self.iteration}: lower the learning rate or set "
+                "max_grad_norm (option file, train); checkpoints written so far are as they were."
+            )
 
     def save(self, epoch: int, current_iter: int, save_net_label: str = "net") -> None:
         """Save; pyiqa calls this with epoch -1 at the end of training, before its last validation."""
@@ -258,56 +188,132 @@ class MAAGIQAModel(GeneralIQAModel):
             OSError: the disk is full or the folder cannot be written to.
         """
         label = net_label if current_iter is None else f"{net_label}_{'latest' if current_iter == -1 else current_iter}"
-        target = Path(self.opt["path"]["models"]) / f"{label}.pth"
-        bare = self.get_bare_model(net)
-        content: dict[str, Any] = {param_key: {name: tensor.cpu() for name, tensor in bare.state_dict().items()}}
-        features = self._trained_features(bare)
-        if features is not None:
-            content[trained_features.KEY] = asdict(features)
-        with written_whole(target) as aside:
-            torch.save(content, aside)
+        self.experiment.save_weights(f"{label}.pth", param_key, self.get_bare_model(net))
 
-    def _trained_features(self, net: torch.nn.Module) -> TrainedFeatures | None:
-        """Whose features the network learns from: those of a feature cache, or of its own extractor."""
-        location = self.opt["datasets"].get("train", {}).get("cache")
-        if location is not None:
-            manifest = read_manifest(open_storage(location))
-            return TrainedFeatures(manifest.fingerprint, str(manifest.parts.get("extractor", "unknown")))
-        extractor = net.semantics.built if isinstance(net, MAAGIQA) else None
-        return None if extractor is None else TrainedFeatures.of(extractor)
+    def save_training_state(self, epoch: int, current_iter: int) -> None:
+        """Write the state after the last step; all processes call this. At the end there is nothing to go on with."""
+        if epoch != -1 and self.iteration:
+            state = self.training_state(epoch)
+            if rank() == 0:
+                write_state(self.opt["path"]["training_states"], state)
 
-    def nondist_validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool) -> None:
-        """Validate; after the last validation of the run, test with the best weights."""
-        super().nondist_validation(dataloader, current_iter, tb_logger, save_img)
+    def training_state(self, epoch: int) -> dict[str, Any]:
+        """Everything that ``resume_training`` needs, on the CPU; all processes call this."""
+        return {
+            "epoch": epoch,
+            "iter": self.iteration,
+            "options": self._compared_options,
+            "network": on_cpu(self.get_bare_model(self.net)),
+            "best_network": on_cpu(self.net_best),
+            "best_results": getattr(self, "best_metric_results", {}),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "history": self.history.state(),
+            "random": of_all_processes(random_states()),
+        }
+
+    def resume_training(self, resume_state: Mapping[str, Any]) -> None:
+        """Go on from a state as if there had been no interruption.
+
+        Raises:
+            ValueError: it is of a run with other options; shows each difference.
+        """
+        require_same_options(resume_state, self._compared_options)
+        self.get_bare_model(self.net).load_state_dict(resume_state["network"])
+        self.net_best.load_state_dict(resume_state["best_network"])
+        if resume_state["best_results"]:
+            self.best_metric_results = resume_state["best_results"]
+        super().resume_training(resume_state)
+        self.iteration = resume_state["iter"]
+        self.history = History(resume_state["history"])
+        restore_random_states(resume_state["random"][rank()])
+
+    def validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool = False) -> None:
+        """Score a validation set, keep the weights if they are the best so far, and log all figures.
+
+        All processes call this, and all come to the same figures. After the last validation of a run of pyiqa's
+        engine, the test follows.
+        """
+        name = dataloader.dataset.opt["name"]
+        _, scores, mos = self.predict(self.net, dataloader)
+        self.net.train()
+        self._initialize_best_metric_results(name)
+        key_metric, metrics = self.opt["val"]["key_metric"], self.opt["val"]["metrics"]
+        self.metric_results = {key: _figure(scores, mos, section) for key, section in metrics.items()}
+        if self._update_best_metric_result(name, key_metric, self.metric_results[key_metric], current_iter):
+            for key, figure in self.metric_results.items():
+                self._update_metric_result(name, key, figure, current_iter)
+            self.copy_model(self.net, self.net_best)
+            self.save_network(self.net_best, "net_best")
+        self.history.add_figures(name, self.metric_results)
+        if rank() == 0:
+            self.experiment.keep_history(self.history)
+        self._log_validation_metric_values(current_iter, name, tb_logger)
         validation_names = [d["name"] for phase, d in self.opt["datasets"].items() if phase.startswith("val")]
-        if self._finished and self.test_loader and dataloader.dataset.opt["name"] == validation_names[-1]:
-            self.final_test()
+        if self._finished and name == validation_names[-1]:
+            self.finish()
+
+    def finish(self) -> dict[str, float]:
+        """Draw the whole course, then test, see ``final_test``; all processes call this."""
+        if rank() == 0:
+            self.experiment.keep_history(self.history, last=True)
+        return self.final_test()
+
+    def best_so_far(self) -> str:
+        """The key figure of the best validation and its step, in words; empty before the first."""
+        if not self.opt.get("val"):
+            return ""
+        key = self.opt["val"]["key_metric"]
+        records = [results[key] for results in getattr(self, "best_metric_results", {}).values()]
+        return ", ".join(f"{key} {record['val']:.4f} @ {record['iter']}" for record in records if record["iter"] > 0)
 
     def final_test(self) -> dict[str, float]:
         """Score the ``test`` section's dataset with the best weights; log all figures and keep them.
 
         Writes ``test_scores.csv`` (name, mos, score) and ``test_figures.json`` into the experiment's folder.
+
+        Returns:
+            The figures; none where there is no ``test`` section.
         """
-        names, scores, mos = self.predict(self.net_best, self.test_loader)
+        if self.test_loader is None:
+            return {}
+        which = "best" if self.best_so_far() else "last"  # where no validation gave a figure, none is best
+        names, scores, mos = self.predict(self.net_best if which == "best" else self.net, self.test_loader)
         figures = evaluate(scores, mos)
         listed = "".join(f"\n\t # {name}: {value:.4f}" for name, value in figures.items())
         name = self.test_loader.dataset.opt["name"]
-        get_root_logger().info(f"Test {name} ({len(mos)} images, best weights){listed}")
-        folder = Path(self.opt["path"]["experiments_root"])
-        rows = pandas.DataFrame({"name": names, "mos": mos, "score": scores})
-        write_whole(folder / "test_scores.csv", frame_as_csv(rows))
-        write_whole(folder / "test_figures.json", json.dumps(figures, indent=1) + "\n")
+        get_root_logger().info(f"Test {name} ({len(mos)} images, {which} weights){listed}")
+        if rank() == 0:
+            self.experiment.keep_test(names, scores, mos, figures)
         return figures
 
     @torch.no_grad()
-    def predict(self, net: torch.nn.Module, loader: Any) -> tuple[list[str], Any, Any]:
-        """File names, and scores and MOS (N,) as NumPy arrays, of every image of a loader."""
-        net.eval()
-        names: list[str] = []
-        scores, mos = [], []
-        for batch in loader:
+    def predict(self, net: torch.nn.Module, loader: Any) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Score every image of a loader, each in one of the processes.
+
+        Args:
+            net: may be wrapped; the network itself is run, which waits for no other process.
+            loader: gives batches in the order of its dataset.
+
+        Returns:
+            File names, scores (N,) and MOS (N,) in the order of the dataset, the same in all processes.
+        """
+        net = self.get_bare_model(net).eval()
+        batches = []
+        for batch in shared_loader(loader):
             self.feed_data(batch)
-            names += [Path(path).name for path in batch["img_path"]]
-            scores.append(self.net_forward(net))
-            mos.append(self.gt_mos)
-        return names, torch.cat(scores).squeeze(1).cpu().numpy(), torch.cat(mos).squeeze(1).cpu().numpy()
+            names = [Path(path).name for path in batch["img_path"]]
+            scores, mos = (values.squeeze(1).cpu().numpy() for values in (self.net_forward(net), self.gt_mos))
+            batches.append((names, scores, mos))
+        shares = of_all_processes(batches)
+        ordered = [share[place] for place in range(len(shares[0])) for share in shares if place < len(share)]
+        return (
+            [name for names, _, _ in ordered for name in names],
+            np.concatenate([scores for _, scores, _ in ordered]),
+            np.concatenate([mos for _, _, mos in ordered]),
+        )
+
+
+def _figure(scores: np.ndarray, mos: np.ndarray, section: Mapping[str, Any]) -> float:
+    # pyiqa's metrics do not take `better`, which its engine reads from the same section
+    return float(calculate_metric([scores, mos], {key: value for key, value in section.items() if key != "better"}))

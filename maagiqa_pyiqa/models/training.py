@@ -1,87 +1,144 @@
-"""A training run of pyiqa's engine, checked before it begins: nothing is left of one that could not begin."""
+"""A training run: checked before it begins, alone in its folder; nothing is left of one that cannot begin."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from maagiqa_pyiqa.data.public_datasets import with_root
+from pyiqa.utils import get_env_info, get_root_logger, get_time_str, make_exp_dirs, mkdir_and_rename, set_random_seed
+from pyiqa.utils.logger import initialized_logger
+from pyiqa.utils.options import dict2str
+
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
+from maagiqa_pyiqa.models.engine import Engine
+from maagiqa_pyiqa.models.processes import joined_processes, of_all_processes, of_first_process, rank, world_size
+from maagiqa_pyiqa.models.run_options import Run, read_run_options
+from maagiqa_pyiqa.models.training_state import read_last_state
 from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.files import write_whole
 from maagiqa_pyiqa.support.folder_lock import folder_lock
-from maagiqa_pyiqa.support.option_files import find_option_file, read_option_file
+from maagiqa_pyiqa.support.option_files import find_option_file
+from maagiqa_pyiqa.support.stopping import set_by_signals
 
-OUR_MODEL = "MAAGIQAModel"
-REQUIRED: MappingProxyType[str, type | tuple[type, ...]] = MappingProxyType(
-    {
-        "name": str,
-        "model_type": str,
-        "num_gpu": (int, str),
-        **dict.fromkeys(("datasets", "network", "path", "train", "logger"), Mapping),
-    }
-)
+LOGGER = "pyiqa"  # whose engine's parts log to it
 
 
-def train(option_file: str, rest: Sequence[str] = (), data: str | None = None) -> None:
-    """Train as an option file says, with results under the current folder.
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
 
-    Args:
-        option_file: path, or name of one of the package's.
-        rest: further arguments of ``pyiqa.train``.
-        data: folder of the public dataset, in place of the one the file names.
+    Attributes:
+        folder: ``experiments/NAME``.
+        step: the last one that was taken.
+        total: how many there were to be.
+        best: key figure of the best validation, in words.
+        figures: of the test with the best weights, by key of ``STATISTICS``; empty where there was none.
+        first_process: whether this process is the one that speaks for all.
+    """
+
+    folder: Path
+    step: int
+    total: int
+    best: str
+    figures: Mapping[str, float]
+    first_process: bool = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last step was reached; else Ctrl-C or SIGTERM ended it, with a state to go on from."""
+        return self.step == self.total
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best weights, or the last where no validation chose any."""
+        return self.folder / "models" / ("net_best.pth" if self.best else "net_latest.pth")
+
+    def as_text(self) -> str:
+        """The last lines of a run."""
+        if not self.complete:
+            return f"stopped at step {self.step} of {self.total}; the same command with --resume goes on from there."
+        lines = [f"best validation: {self.best or 'none'}", f"weights: {self.checkpoint}"]
+        if self.figures:
+            lines.append("test: " + ", ".join(f"{key} {value:.4f}" for key, value in self.figures.items()))
+        return "\n".join(lines)
+
+
+def train(run: Run) -> Outcome:
+    """Train as an option file says; leaves ``experiments/NAME``.
 
     Raises:
-        ValueError: options that make no sense; nothing is written then.
+        ValueError: options that make no sense, or a state of other options; nothing is written then.
         FileExistsError: another training runs in the same experiment folder.
+        OSError: a file of the run could not be written.
     """
-    path = find_option_file(option_file)
-    _check(read_option_file(path), str(path))  # before pyiqa reads it, whose reader runs what tags name
-    from pyiqa.train import train_pipeline
-    from pyiqa.utils.options import parse_options
-
-    root = str(Path.cwd())
-    sys.argv = ["maagiqa train", "-opt", str(path), *rest]  # pyiqa reads the command line itself
-    opt, arguments = parse_options(root, is_train=True)
-    opt = with_root(opt, data) if data else opt
-    _check(opt, str(path))  # the command line may have changed it
-    folder = Path(opt["path"]["experiments_root"])
-    with contextlib.ExitStack() as stack:
-        if opt["rank"] == 0:
+    opt = read_run_options(run)
+    with joined_processes(run.launcher, opt["num_gpu"]), contextlib.ExitStack() as stack:
+        opt |= {"dist": world_size() > 1, "rank": rank(), "world_size": world_size()}
+        opt["manual_seed"] = of_first_process(opt["manual_seed"])
+        folder = Path(opt["path"]["experiments_root"])
+        if rank() == 0:
             stack.enter_context(folder_lock(folder, "training", beside=True))
-            stack.enter_context(_nothing_left_unless_begun(folder, opt))
+            stack.enter_context(_nothing_left_unless_begun(folder))
         stack.enter_context(_unknown_names_as_input_errors())
-        train_pipeline(root, opt, arguments)
+        state = _prepare_folder(opt, find_option_file(run.option_file))
+        stack.enter_context(_logged(opt))
+        _say_where_it_begins(opt, state)
+        stop = threading.Event()
+        stack.enter_context(set_by_signals(stop))
+        set_random_seed(opt["manual_seed"] + rank())
+        engine = Engine(opt, state, stop)
+        figures = engine.run()
+        return Outcome(folder, engine.step, engine.total, engine.model.best_so_far(), figures, rank() == 0)
 
 
-def _check(option: Mapping[str, Any], where: str) -> None:
-    check_sections(option, where)
-    if option["model_type"] == OUR_MODEL:
-        from maagiqa_pyiqa.models.maagiqa_model import check_option_sections
+def _prepare_folder(opt: dict[str, Any], option_file: Path) -> dict[str, Any] | None:
+    """Find the state to go on from, or make the folders of a new run, with one of the same name set aside.
 
-        check_option_sections(option)
+    Only the first process writes; the others wait for it.
+    """
+    state, remarks = read_last_state(opt["path"]["training_states"]) if opt["auto_resume"] else (None, [])
+    for remark in remarks:
+        logging.getLogger(LOGGER).warning(remark)
+    of_all_processes(None)  # all have read before the folder is moved
+    if state is None:
+        make_exp_dirs(opt)
+        if rank() == 0 and opt["logger"].get("use_tb_logger"):
+            Path(opt["root_path"], "tb_logger_archived").mkdir(exist_ok=True)
+            mkdir_and_rename(str(Path(opt["root_path"], "tb_logger", opt["name"])))
+    if rank() == 0:
+        write_whole(Path(opt["path"]["experiments_root"]) / option_file.name, option_file.read_bytes())
+    return state
 
 
-def check_sections(option: Mapping[str, Any], where: str) -> None:
-    """Raise ValueError unless an option file has what pyiqa's engine reads before any class of ours sees it."""
-    for key, kind in REQUIRED.items():
-        if not isinstance(option.get(key), kind):
-            what = "is missing" if key not in option else f"cannot be {option[key]!r}"
-            raise InputError(f"option file '{where}': '{key}' {what}.")
-    if option["name"] in ("", "..") or Path(option["name"]).name != option["name"]:
-        raise InputError(
-            f"option file '{where}': name '{option['name']}' cannot be a folder's; it cannot hold slashes."
-        )
-    for phase, section in {**option["datasets"], **({"test": option["test"]} if option.get("test") else {})}.items():
-        if not isinstance(section, Mapping) or not {"name", "type"} <= section.keys():
-            raise InputError(f"option file '{where}': dataset section '{phase}' needs a name and a type.")
-    if "train" not in option["datasets"]:
-        raise InputError(f"option file '{where}': datasets has no section 'train'.")
+def _say_where_it_begins(opt: Mapping[str, Any], state: Mapping[str, Any] | None) -> None:
+    logger = get_root_logger()
+    logger.info(get_env_info())
+    logger.info(dict2str(opt))
+    if state is not None:
+        logger.info(f"Going on from the training state of step {state['iter']}.")
+    elif opt["auto_resume"]:
+        logger.info("There is no training state to go on from; beginning at the first step.")
+
+
+@contextlib.contextmanager
+def _logged(opt: Mapping[str, Any]) -> Iterator[None]:
+    """Let pyiqa's logger write to a file of this run, and to no longer than the run lasts."""
+    log = Path(opt["path"]["log"]) / f"train_{opt['name']}_{get_time_str()}.log"
+    logger = get_root_logger(LOGGER, logging.INFO, str(log))
+    try:
+        yield
+    finally:
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            handler.close()
+        initialized_logger.pop(LOGGER, None)
 
 
 @contextlib.contextmanager
@@ -97,26 +154,19 @@ def _unknown_names_as_input_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _nothing_left_unless_begun(folder: Path, opt: Mapping[str, Any]) -> Iterator[None]:
-    """Where a run fails before its model is complete, remove its folder and put back the one that pyiqa set aside."""
+def _nothing_left_unless_begun(folder: Path) -> Iterator[None]:
+    """Where a run fails before its model is complete, remove its folder and put back the one that was set aside."""
     before = _inode(folder)
     try:
         yield
     except BaseException:
-        if not _has_begun(folder, opt["model_type"]) and _inode(folder) != before:
+        begun = (folder / RESOLVED_OPTIONS).is_file()  # the model writes them once it is complete
+        if not begun and _inode(folder) != before:
             shutil.rmtree(folder, ignore_errors=True)
             for aside in folder.parent.glob(f"{folder.name}_archived_*"):
                 if _inode(aside) == before:
                     aside.rename(folder)
         raise
-
-
-def _has_begun(folder: Path, model_type: str) -> bool:
-    from pyiqa.utils.registry import MODEL_REGISTRY
-
-    if model_type == OUR_MODEL:  # it writes them once it is complete
-        return (folder / RESOLVED_OPTIONS).is_file()
-    return model_type in MODEL_REGISTRY
 
 
 def _inode(path: Path) -> int | None:

@@ -12,7 +12,8 @@ from maagiqa_pyiqa.archs import trainable_musiq_arch
 from maagiqa_pyiqa.archs.timm_regressor_arch import TimmRegressor
 from maagiqa_pyiqa.archs.trainable_musiq_arch import TrainableMUSIQ
 from maagiqa_pyiqa.leaderboard.entrants import parse_entrant
-from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel, check_option_sections
+from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel
+from maagiqa_pyiqa.models.train_options import check_option_sections
 from tests.helpers.places import ROOT
 
 OPTIONS = ROOT / "options"

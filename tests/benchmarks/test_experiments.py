@@ -13,7 +13,7 @@ from benchmarks.ablation import ROWS, name_of, option_of, parse_arguments
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.data.public_datasets import dataset_sections, with_root
 from maagiqa_pyiqa.data.splits import make_split
-from maagiqa_pyiqa.models.maagiqa_model import check_option_sections
+from maagiqa_pyiqa.models.train_options import check_option_sections
 
 CACHE = SimpleNamespace(
     location="features", manifest=SimpleNamespace(prompts=("semantic_content", "coherence"), feature_dim=24)

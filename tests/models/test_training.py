@@ -16,7 +16,8 @@ from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, training_data_of_file
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
-from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel, check_option_sections
+from maagiqa_pyiqa.models.maagiqa_model import MAAGIQAModel
+from maagiqa_pyiqa.models.train_options import check_option_sections
 
 RUN = "import sys; from pyiqa.train import train_pipeline; train_pipeline(sys.argv.pop(1))"
 METRICS = {

@@ -14,8 +14,8 @@ from pyiqa.data import build_dataset
 
 from maagiqa_pyiqa.data.public_datasets import PUBLIC_DATASETS, dataset_of_class, dataset_sections, with_root
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
-from maagiqa_pyiqa.models.maagiqa_model import check_option_sections
-from maagiqa_pyiqa.models.training import check_sections
+from maagiqa_pyiqa.models.run_options import check_sections
+from maagiqa_pyiqa.models.train_options import check_option_sections
 from maagiqa_pyiqa.support.folder_lock import folder_lock
 from maagiqa_pyiqa.support.option_files import packaged_option_files, read_option_file
 from tests.helpers.places import ROOT
