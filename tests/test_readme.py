@@ -95,6 +95,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/data.md",
+    "docs/own_data.md",
     "tests/golden/README.md",
     "tests/data/agiqa_3k/README.md",
 ]

@@ -75,7 +75,7 @@ def add_batch_size(parser: argparse.ArgumentParser, default: int | None, meaning
     parser.add_argument("--batch-size", type=positive, default=default, metavar="N", help=help_text)
 
 
-def add_shares(parser: argparse.ArgumentParser, where: str) -> None:
+def add_shares(parser: argparse._ActionsContainer, where: str) -> None:
     """Add ``--val`` and ``--test``, shares of the images in a split; ``where`` says when they count."""
     for part, share in (("val", VAL), ("test", TEST)):
         help_text = f"share of the images in part {part} {where} (default {share:g})"

@@ -25,6 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from maagiqa_pyiqa.agreement.statistics import evaluate
 from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
+from maagiqa_pyiqa.data.agi_dataset import DatasetOptions
 from maagiqa_pyiqa.models import parameters
 from maagiqa_pyiqa.models.arguments import refused_as_input_errors
 from maagiqa_pyiqa.models.experiment import Experiment, on_cpu
@@ -296,13 +297,13 @@ class MAAGIQAModel(GeneralIQAModel):
             loader: gives batches in the order of its dataset.
 
         Returns:
-            File names, scores (N,) and MOS (N,) in the order of the dataset, the same in all processes.
+            Names of the files, scores (N,) and MOS (N,) in the order of the dataset, the same in all processes.
         """
         net = self.get_bare_model(net).eval()
         batches = []
         for batch in shared_loader(loader):
             self.feed_data(batch)
-            names = [Path(path).name for path in batch["img_path"]]
+            names = [name_in(loader.dataset, path) for path in batch["img_path"]]
             scores, mos = (values.squeeze(1).cpu().numpy() for values in (self.net_forward(net), self.gt_mos))
             batches.append((names, scores, mos))
         shares = of_all_processes(batches)
@@ -312,6 +313,14 @@ class MAAGIQAModel(GeneralIQAModel):
             np.concatenate([scores for _, scores, _ in ordered]),
             np.concatenate([mos for _, _, mos in ordered]),
         )
+
+
+def name_in(dataset: Any, path: str) -> str:
+    """An image's name as its dataset's CSV has it, folders included; of a dataset that is not ours the file's."""
+    options = getattr(getattr(dataset, "base", dataset), "options", None)
+    if not isinstance(options, DatasetOptions):
+        return Path(path).name
+    return Path(path).relative_to(Path(options.dataroot_target).expanduser()).as_posix()
 
 
 def _figure(scores: np.ndarray, mos: np.ndarray, section: Mapping[str, Any]) -> float:

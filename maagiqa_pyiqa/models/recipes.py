@@ -18,7 +18,6 @@ from maagiqa_pyiqa.models.start_scale import StartScale, short, start_scale_of_l
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.option_files import read_option_file
 
-RECIPES = ("lite", "official")
 OFFICIAL_SPAN = 5.0  # of the ratings that the authors' rates were made for
 LITE_STEPS, LITE_EPOCHS = 40, 3  # at least
 LITE_RATE, LITE_DECAY, LITE_DROP = 1e-4, 1e-2, 0.3
@@ -82,7 +81,7 @@ def _official(name: str, images: CheckedImages, cache: str) -> dict[str, Any]:
     options["network"] |= {"num_prompts": prompts, "feature_dim": feature_dim}
     low, high = images.mos_range
     _bring_to_scale(options, StartScale(short((high - low) / OFFICIAL_SPAN), low))
-    return _named(options, name, images.sizes["train"] // options["datasets"]["train"]["batch_size_per_gpu"])
+    return _named(options, name, max(1, images.sizes["train"] // options["datasets"]["train"]["batch_size_per_gpu"]))
 
 
 def _bring_to_scale(options: dict[str, Any], scale: StartScale) -> None:

@@ -19,27 +19,19 @@ REVERSED = -0.2  # correlation below which ratings count the other way round
 
 @dataclass(frozen=True)
 class StartScale:
-    """Scores start as ``factor * score + shift``.
-
-    ``correlation`` is that of the unchanged scores with the ratings, where it was looked at.
-    """
+    """Scores start as ``factor * score + shift``; a factor below 0 turns them around."""
 
     factor: float
     shift: float
-    correlation: float | None = None
 
     @classmethod
     def fitted(cls, scores: np.ndarray, ratings: np.ndarray) -> StartScale:
         """Give scores (N,) the mean and deviation of the ratings (N,), turned around where these are."""
-        together = np.corrcoef(scores, ratings)[0, 1] if scores.std() and ratings.std() else 0.0
-        size = ratings.std() / scores.std() if scores.std() and ratings.std() else 1.0
-        factor = short(-size if together < REVERSED else size)
-        return cls(factor, short(ratings.mean() - factor * scores.mean()), float(together))
-
-    @property
-    def is_reversed(self) -> bool:
-        """Whether lower ratings are better."""
-        return self.factor < 0
+        if not (scores.std() and ratings.std()):
+            return cls(1.0, short(ratings.mean() - scores.mean()))
+        size = ratings.std() / scores.std()
+        factor = short(-size if np.corrcoef(scores, ratings)[0, 1] < REVERSED else size)
+        return cls(factor, short(ratings.mean() - factor * scores.mean()))
 
 
 def short(value: float) -> float:

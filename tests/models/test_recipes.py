@@ -42,7 +42,7 @@ def test_lite_starts_on_the_scale_of_the_ratings_and_turned_around_where_they_ar
     images = own_images(quarters, turn)
     augment = {"squash": {"size": 384, "interpolation": "cubic-antialias"}}
     scale = start_scale_of_lite({**images.section, "augment": augment})
-    assert (scale.factor < 0) == (turn < 0) == scale.is_reversed
+    assert (scale.factor < 0) == (turn < 0)
     assert 5 < abs(scale.factor) < 60
 
 
