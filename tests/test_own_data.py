@@ -78,6 +78,8 @@ def test_the_page_goes_from_ratings_to_a_metric(outputs, workplace):
     assert "48 images of" in said
     assert "no prompt in two parts (column prompt)" in said
     assert "weights: " in said
+    (log,) = (workplace / "experiments" / "mine").glob("train_*.log")
+    assert "will not be optimized" not in log.read_text()  # hundreds of lines on what is frozen
     option = yaml.safe_load((workplace / "experiments/mine/mine.yml").read_text())
     assert option["network"]["rescale"][0] > 0
     assert "as column part says" in outputs[COMMANDS[4]]

@@ -104,7 +104,7 @@ class MAAGIQAModel(GeneralIQAModel):
 
     def setup_optimizers(self) -> None:
         """Set up the optimizer as pyiqa does; values that it refuses are the user's."""
-        with refused_as_input_errors("train: optim"):
+        with refused_as_input_errors("train: optim"), parameters.frozen_without_a_word():
             super().setup_optimizers()
 
     def setup_schedulers(self, scheduler_name: str = "scheduler") -> None:

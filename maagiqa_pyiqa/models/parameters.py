@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
 
 import torch
+from pyiqa.utils import get_root_logger
 
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
@@ -36,6 +39,21 @@ def freeze(net: torch.nn.Module, prefixes: Iterable[str]) -> None:
             )
         for name in frozen:
             names[name].requires_grad_(False)
+
+
+@contextlib.contextmanager
+def frozen_without_a_word() -> Iterator[None]:
+    """Keep pyiqa from a warning for each frozen parameter, of which the recipes have hundreds, while the block runs."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "will not be optimized" not in record.getMessage()
+
+    logger = get_root_logger()
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def hold_norm_statistics(net: torch.nn.Module) -> None:

@@ -131,14 +131,20 @@ def _say_where_it_begins(opt: Mapping[str, Any], state: Mapping[str, Any] | None
 def _logged(opt: Mapping[str, Any]) -> Iterator[None]:
     """Let pyiqa's logger write to a file of this run, and to no longer than the run lasts."""
     log = Path(opt["path"]["log"]) / f"train_{opt['name']}_{get_time_str()}.log"
-    logger = get_root_logger(LOGGER, logging.INFO, str(log))
+    _close_logger()  # whoever asked for it before this run got one without a file
+    get_root_logger(LOGGER, logging.INFO, str(log))
     try:
         yield
     finally:
-        for handler in list(logger.handlers):
-            logger.removeHandler(handler)
-            handler.close()
-        initialized_logger.pop(LOGGER, None)
+        _close_logger()
+
+
+def _close_logger() -> None:
+    logger = logging.getLogger(LOGGER)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    initialized_logger.pop(LOGGER, None)
 
 
 @contextlib.contextmanager
