@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import resource
 import signal
 import sys
 import time
@@ -68,10 +69,10 @@ def write_option(folder, data, network, *, workers=0, batch=8, **changes):
 class TrainingProcess:
     """``maagiqa train ...`` in ``folder``, started from a process that has imported everything."""
 
-    def __init__(self, folder, *words, environment=None):
+    def __init__(self, folder, *words, largest_file=None):
         self.folder = Path(folder)
         self.errors = self.folder / "stderr.txt"
-        start = _context().Process(target=_train, args=(str(folder), words, environment or {}))
+        start = _context().Process(target=_train, args=(str(folder), words, largest_file))
         start.start()
         self.process = start
 
@@ -106,9 +107,11 @@ def _context():
     return context
 
 
-def _train(folder, words, environment):
+def _train(folder, words, largest_file):
     os.chdir(folder)
-    os.environ.update(environment)
+    if largest_file is not None:  # files come to an end as on a full disk
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     torch.set_num_threads(1)
     from maagiqa_pyiqa.cli.main import main
 
