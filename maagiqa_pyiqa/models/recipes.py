@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from maagiqa_pyiqa import __version__
 from maagiqa_pyiqa.cache.reader import read_manifest
 from maagiqa_pyiqa.cache.storage import open_storage
 from maagiqa_pyiqa.data.own_images import CheckedImages
 from maagiqa_pyiqa.models.start_scale import StartScale, short, start_scale_of_lite
+from maagiqa_pyiqa.models.train_options import WRITTEN_FOR
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.option_files import read_option_file
 
@@ -112,4 +114,4 @@ def _put_datasets(options: dict[str, Any], name: str, own: Callable[[dict[str, A
 def _named(options: dict[str, Any], name: str, pace: int) -> dict[str, Any]:
     """Name the experiment, and validate every ``pace`` steps."""
     options["val"]["val_freq"] = options["logger"]["save_latest_freq"] = pace
-    return {**options, "name": name}
+    return {WRITTEN_FOR: __version__, **options, "name": name}

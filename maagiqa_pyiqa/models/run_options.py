@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 import yaml
+from packaging.version import InvalidVersion, Version
 from pyiqa.utils.options import make_paths
 
+from maagiqa_pyiqa import __version__
 from maagiqa_pyiqa.data.public_datasets import with_root
-from maagiqa_pyiqa.models.train_options import check_option_sections
+from maagiqa_pyiqa.models.train_options import WRITTEN_FOR, check_option_sections
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.option_files import find_option_file, read_option_file
 from maagiqa_pyiqa.support.options import nearest, require_choice
@@ -65,6 +67,7 @@ def read_run_options(run: Run) -> dict[str, Any]:
     opt = read_option_file(path)
     for change in run.changes:
         _change(opt, change)
+    _require_known_version(opt, str(path))
     check_sections(opt, str(path))
     opt = with_root(opt, run.data) if run.data else opt
     check_option_sections(opt)
@@ -84,6 +87,22 @@ def _complete(opt: dict[str, Any], run: Run) -> None:
         require_choice("datasets", "phase", section["phase"], ("train", "val"))
     opt |= {"auto_resume": run.resume, "is_train": True, "root_path": str(run.root.absolute())}
     make_paths(opt, opt["root_path"])
+
+
+def _require_known_version(opt: Mapping[str, Any], where: str) -> None:
+    """Fail on a file made by a newer version, whose options this one may not know or may take for something else."""
+    written_for = str(opt.get(WRITTEN_FOR, __version__))
+    try:
+        newer = Version(written_for) > Version(__version__)
+    except InvalidVersion as error:
+        raise InputError(
+            f"option file '{where}': {WRITTEN_FOR} '{written_for}' is no version such as 0.2.0."
+        ) from error
+    if newer:
+        raise InputError(
+            f"option file '{where}' was made by maagiqa_pyiqa {written_for}, and this is {__version__}: update it "
+            f"(pip install -U maagiqa_pyiqa), or take the line '{WRITTEN_FOR}' out to try all the same."
+        )
 
 
 def check_sections(option: Mapping[str, Any], where: str) -> None:

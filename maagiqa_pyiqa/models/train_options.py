@@ -16,10 +16,12 @@ from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.option_files import reject_numbers_as_text
 from maagiqa_pyiqa.support.options import nearest, parse_options, reject_unknown, require_choice, require_integer
 
+WRITTEN_FOR = "maagiqa_pyiqa"  # the version of it that a file was made by
 SECTIONS = (
     "name", "model_type", "num_gpu", "manual_seed", "datasets", "test", "network", "path", "train", "val", "logger",
     "dist_params", "find_unused_parameters", "scale", "save_final_results_path",
     "data", "features",  # where YAML anchors stand
+    WRITTEN_FOR,
     # set by pyiqa's engine
     "dist", "rank", "world_size", "auto_resume", "is_train", "root_path",
 )  # fmt: skip

@@ -170,6 +170,11 @@ REFUSED = {
     "name with a folder": (changed("name", value="../x"), "cannot hold slashes"),
     "no name": (changed("name", value=None), "'name' is missing"),
     "no type of a dataset": (changed("datasets", "val", "type", value=None), "needs a name and a type"),
+    "made by a newer version": (
+        changed("maagiqa_pyiqa", value="99.1.0"),
+        r"option.yml' was made by maagiqa_pyiqa 99\.1\.0, and this is .*: update it",
+    ),
+    "made by no version": (changed("maagiqa_pyiqa", value="new"), "'new' is no version"),
     "no such data": (changed("datasets", "train", "root", value="nowhere"), "AGIQA-3k is not in 'nowhere'"),
 }
 
