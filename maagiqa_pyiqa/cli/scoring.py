@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 STORE = "scores.sqlite"  # as a benchmark's folder has it, which can be named too
+PACKAGED = ("maagiqa-lite",)  # metrics that fetch nothing
 Started = tuple[dict[str, str], Iterator["ImageScores"]]
 
 
@@ -52,9 +53,13 @@ def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], entrants
     from maagiqa_pyiqa.metrics.kept_scoring import identify_metrics, score_with_store
     from maagiqa_pyiqa.metrics.score_store import ScoreStore
     from maagiqa_pyiqa.metrics.scoring import create_metrics, score_images
+    from maagiqa_pyiqa.support.reachability import only_reachable
 
     store = ScoreStore(Path(arguments.keep).expanduser() / STORE) if arguments.keep else None
-    metrics, unavailable = create_metrics({name: one.source.create for name, one in entrants.items()}, arguments.device)
+    packaged = all(one.source.metric in PACKAGED for one in entrants.values())
+    with contextlib.nullcontext() if packaged else only_reachable():
+        makers = {name: one.source.create for name, one in entrants.items()}
+        metrics, unavailable = create_metrics(makers, arguments.device)
     options = {"batch_size": arguments.batch_size, "workers": arguments.workers}
     if store is None:
         return unavailable, score_images(paths, metrics, **options)

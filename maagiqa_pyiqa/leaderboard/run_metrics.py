@@ -27,7 +27,7 @@ from maagiqa_pyiqa.metrics.score_store import KeptScore, ScoreStore
 from maagiqa_pyiqa.support.devices import default_device
 from maagiqa_pyiqa.support.options import require_integer
 from maagiqa_pyiqa.support.progress import progress
-from maagiqa_pyiqa.support.reachability import WEIGHT_HOSTS, find_unreachable, hub_host, no_network
+from maagiqa_pyiqa.support.reachability import only_reachable
 
 FATAL = (OSError, ImportError, MemoryError)  # images are decoded by then, so no image's fault
 
@@ -88,9 +88,8 @@ def score_entrants(
     }
     keys = dict(zip(names, store.pixel_keys([image.path for image in images], options.workers), strict=True))
     metrics_run = any(entrant.kind != "scores" and entrant.problem is None for entrant in entrants)
-    unreachable = find_unreachable({*WEIGHT_HOSTS, hub_host()}) if metrics_run else []
     paths = {key: image.path for image in images if isinstance(key := keys[image.name], bytes)}
-    with no_network(unreachable):
+    with only_reachable() if metrics_run else contextlib.nullcontext():
         scored = [
             EntrantScores(entrant=entrant, status="ok", scores=scores[entrant.name])
             if entrant.name in scores

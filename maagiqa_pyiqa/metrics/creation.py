@@ -43,7 +43,7 @@ def create_metric(
     import pyiqa
 
     weights = {"pretrained_model_path": _existing(checkpoint)} if checkpoint else {}
-    with _plain_files({**(options or {}), **weights}) as plain:
+    with _plain_files({**(options or {}), **weights}) as plain, _fitting(checkpoint, f"metric '{name}'"):
         metric: torch.nn.Module = pyiqa.create_metric(name, device=device, **plain)
     return metric
 
@@ -64,7 +64,8 @@ def create_network(network: Mapping[str, Any], checkpoint: str | os.PathLike[str
     with _plain_files(network) as plain:
         net: torch.nn.Module = build_network(plain)
     if checkpoint:
-        net.load_state_dict(read_state_dict(Path(checkpoint)))
+        with _fitting(checkpoint, f"network '{network['type']}'"):
+            net.load_state_dict(read_state_dict(Path(checkpoint)))
     return net
 
 
@@ -72,6 +73,18 @@ def _existing(checkpoint: str | os.PathLike[str]) -> str:
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"checkpoint '{checkpoint}' does not exist.")
     return str(checkpoint)
+
+
+@contextlib.contextmanager
+def _fitting(checkpoint: str | os.PathLike[str] | None, what: str) -> Iterator[None]:
+    """Turn what torch says of weights of another network into an error of the user's."""
+    try:
+        yield
+    except (RuntimeError, KeyError) as error:
+        if checkpoint is None or (isinstance(error, RuntimeError) and "state_dict" not in str(error)):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"checkpoint '{checkpoint}' does not fit {what}: {reason[:300]}") from error
 
 
 @contextlib.contextmanager

@@ -71,6 +71,13 @@ def find_unreachable(hosts: Collection[str]) -> list[str]:
         return [host for host, up in zip(hosts, pool.map(is_reachable, hosts), strict=True) if not up]
 
 
+@contextlib.contextmanager
+def only_reachable() -> Iterator[None]:
+    """Ask nothing of hosts of weights that do not answer now, so that what they have fails at once."""
+    with no_network(find_unreachable({*WEIGHT_HOSTS, hub_host()})):
+        yield
+
+
 def hub_address() -> tuple[str, int]:
     """Host and port of the model hub: huggingface.co, or the mirror that HF_ENDPOINT names."""
     endpoint = urllib.parse.urlparse(importlib.import_module("huggingface_hub.constants").ENDPOINT)

@@ -102,3 +102,9 @@ def test_a_checkpoint_that_does_not_fit_is_named_as_it_was_given(tmp_path):
     torch.save({"params": {"a": torch.zeros(1)}}, tmp_path / "e.pt")
     with pytest.raises(ValueError, match=rf"'{tmp_path}/e.pt' does not fit this network"):
         create_metric("maagiqa-lite", CPU, checkpoint=tmp_path / "e.pt")
+
+
+def test_checkpoint_of_another_network_is_named_with_the_metric(tmp_path):
+    torch.save({"params": {"some.weight": torch.zeros(3)}}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other.pth' does not fit metric 'cnniqa': .*some\.weight"):
+        create_metric("cnniqa", CPU, checkpoint=tmp_path / "other.pth")
