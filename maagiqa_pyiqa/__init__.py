@@ -8,7 +8,7 @@ imported already, otherwise as soon as it is. Where the package is installed ``i
 from maagiqa_pyiqa.register import register
 from maagiqa_pyiqa.startup._maagiqa_pyiqa_startup import after_pyiqa
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["__version__", "register"]
 
 after_pyiqa(register)
