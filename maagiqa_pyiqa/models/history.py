@@ -14,6 +14,7 @@ from typing import Any
 import pandas
 
 STEP, RATE = "step", "learning_rate"
+CORRELATIONS = ("srcc", "plcc", "krcc", "plcc_fitted")
 LOSS = "l_"  # what the names of losses begin with, as pyiqa has them
 
 
@@ -58,13 +59,20 @@ class History:
 
 
 def draw_history(table: pandas.DataFrame, title: str) -> bytes:
-    """PNG of losses, figures between -1 and 2 (correlations and their sum), and learning rates over the steps."""
+    """PNG of losses, correlations with MOS in validations, and learning rates over the steps."""
+    import matplotlib
+
+    with matplotlib.rc_context({"text.parse_math": False}):  # a name may hold a dollar
+        return _draw(table, title)
+
+
+def _draw(table: pandas.DataFrame, title: str) -> bytes:
     from matplotlib.figure import Figure
 
-    figures = [name for name in table.columns if " " in name and table[name].dropna().between(-1, 2).all()]
+    correlations = [name for name in table.columns if name.split()[-1] in CORRELATIONS and " " in name]
     panels = {
         "loss": [name for name in table.columns if name.startswith(LOSS)],
-        "validation": [name for name in figures if "rmse" not in name],
+        "validation": correlations,
         "learning rate": [name for name in table.columns if name.startswith(RATE)],
     }
     figure = Figure(figsize=(8, 8), layout="constrained")

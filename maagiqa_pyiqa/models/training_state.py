@@ -27,7 +27,8 @@ REMEDY = "Say --resume with the options it was trained with, or give the new run
 NOT_COMPARED = frozenset(
     # what changes no figure of a run
     ("maagiqa_pyiqa", "logger", "path", "root_path", "rank", "dist", "dist_params", "auto_resume", "data", "features",
-     "val.pbar", "val.save_img", "num_worker_per_gpu", "prefetch_mode", "num_prefetch_queue", "pin_memory", "persistent_workers")
+     "val.pbar", "val.save_img",
+     "num_worker_per_gpu", "prefetch_mode", "num_prefetch_queue", "pin_memory", "persistent_workers")
 )  # fmt: skip
 
 
