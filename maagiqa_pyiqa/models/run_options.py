@@ -85,6 +85,7 @@ def _complete(opt: dict[str, Any], run: Run) -> None:
     for phase, section in opt["datasets"].items():
         section["phase"] = phase.split("_")[0]
         require_choice("datasets", "phase", section["phase"], ("train", "val"))
+    opt["logger"].setdefault("use_tb_logger", False)
     opt |= {"auto_resume": run.resume, "is_train": True, "root_path": str(run.root.absolute())}
     make_paths(opt, opt["root_path"])
 

@@ -11,6 +11,7 @@ import pyiqa
 import pytest
 import yaml
 from pyiqa.data import build_dataset
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from maagiqa_pyiqa.data.public_datasets import PUBLIC_DATASETS, dataset_of_class, dataset_sections, with_root
 from maagiqa_pyiqa.models import RESOLVED_OPTIONS
@@ -20,6 +21,7 @@ from maagiqa_pyiqa.support.folder_lock import folder_lock
 from maagiqa_pyiqa.support.option_files import packaged_option_files, read_option_file
 from tests.helpers.places import ROOT
 from tests.helpers.public_data import write_dataset
+from tests.helpers.training_runs import write_option
 
 FILES = {name: path for name, path in packaged_option_files().items() if not name.startswith("benchmark_")}
 AGIQA3K = PUBLIC_DATASETS["agiqa-3k"]
@@ -105,6 +107,24 @@ def test_data_of_no_public_dataset_cannot_be_pointed_elsewhere():
     section = {"name": "mine", "type": "CSVQualityDataset"}
     with pytest.raises(ValueError, match="dataset 'mine' is of type 'CSVQualityDataset', which reads no public"):
         with_root({"datasets": {"train": section}}, "x")
+
+
+def test_tensorboard_gets_the_course_of_a_training(tmp_path, quarters, tiny_options):
+    write_option(tmp_path, quarters, tiny_options, train={"total_iter": 4}, logger={"use_tb_logger": True})
+    done = train(tmp_path, "-opt", "option.yml")
+    assert done.returncode == 0, done.stderr[-2000:]
+    events = EventAccumulator(str(tmp_path / "tb_logger" / "tiny")).Reload()
+    assert len(events.Scalars("losses/l_mos")) == 4
+    assert [event.step for event in events.Scalars("val_metrics/some validation/srcc")] == [3, 4]
+
+
+def test_last_lines_of_a_run_name_what_came_of_it(tmp_path, quarters, tiny_options):
+    write_option(tmp_path, quarters, tiny_options, train={"total_iter": 4})
+    done = train(tmp_path, "-opt", "option.yml")
+    best, weights, test = done.stdout.splitlines()[-3:]
+    assert re.fullmatch(r"best validation: srcc_plcc -?\d\.\d{4} @ [34]", best)
+    assert Path(weights.removeprefix("weights: ")).is_file()
+    assert re.match(r"test: srcc -?0\.\d{4}, plcc ", test)
 
 
 # what is refused before it begins
