@@ -95,6 +95,7 @@ class Engine:
         if state is not None:
             self.model.resume_training(state)
         self.step = self.model.iteration
+        self.stopped = False
 
     def run(self) -> dict[str, float]:
         """Train to the last step, or until it is stopped, then test with the best weights.
@@ -105,8 +106,8 @@ class Engine:
         self.board = init_tb_loggers(self.opt)
         self.messages = MessageLogger(self.opt, self.step + 1, self.board)
         try:
-            with self._shown_progress() as bar:
-                while self.step < self.total and not self.stop.is_set():
+            with self._progress_bar() as bar:
+                while self.step < self.total and not self.stopped:
                     self._run_epoch(bar)
             if self.step < self.total:
                 return {}
@@ -117,13 +118,13 @@ class Engine:
                 self.board.close()
 
     @contextlib.contextmanager
-    def _shown_progress(self) -> Iterator[Any]:
-        total = self.total if rank() == 0 else 0
-        with logging_redirect_tqdm([get_root_logger()]), self._bar(total) as bar:
+    def _progress_bar(self) -> Iterator[Any]:
+        shown = self.total if rank() == 0 else 0
+        with (
+            logging_redirect_tqdm([get_root_logger()]),
+            progress(total=shown, unit="step", what="training", initial=self.step) as bar,
+        ):
             yield bar
-
-    def _bar(self, total: int) -> Any:
-        return progress(total=total, unit="step", what="training", initial=self.step)
 
     def _run_epoch(self, bar: Any) -> None:
         for batch in self.images.batches(self.step):
@@ -133,12 +134,12 @@ class Engine:
             epoch, left = divmod(self.step, len(self.images))
             if left == 0:
                 self.model.update_learning_rate(epoch + 1, self.model.train_options.warmup_iter)
-            if any_process(self.stop.is_set(), self.model.device):
-                self.stop.set()
+            # one answer for all processes and for all of this step, whenever a signal comes
+            self.stopped = any_process(self.stop.is_set(), self.model.device)
             self._log_and_save(epoch)
             bar.set_postfix_str(self.model.best_so_far(), refresh=False)
             bar.update()
-            if self.step == self.total or self.stop.is_set():
+            if self.step == self.total or self.stopped:
                 return
 
     def _log_and_save(self, epoch: int) -> None:
@@ -149,13 +150,14 @@ class Engine:
             self.messages({"epoch": epoch, "iter": self.step, "lrs": rates, **self.model.get_current_log()})
         if self._is_due(logger.get("save_checkpoint_freq")):
             self.model.save_network(self.model.net, "net", self.step)
-        if self._is_due(logger.get("save_latest_freq")):
+        latest = self._is_due(logger.get("save_latest_freq"))
+        if latest:
             self.model.save_network(self.model.net, "net", -1)
         validated = self.opt.get("val") and (last or self._is_due(self.opt["val"]["val_freq"]))
         if validated:
             for loader in self.validation_loaders:
                 self.model.validation(loader, self.step, self.board)
-        if validated or last or self.stop.is_set():
+        if validated or latest or last or self.stopped:
             self.model.save_training_state(epoch, self.step)
 
     def _is_due(self, every: float | None) -> bool:

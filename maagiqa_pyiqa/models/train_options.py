@@ -58,6 +58,8 @@ class TrainOptions:
         for name in ("total_epoch", "total_iter"):
             if getattr(self, name) is not None:
                 require_integer("train", name, getattr(self, name), minimum=1)
+        if self.total_epoch is None and self.total_iter is None:
+            raise InputError("train: say how long, by total_epoch or total_iter.")
         if self.max_grad_norm is not None and self.max_grad_norm <= 0:
             raise InputError(f"train: max_grad_norm must be above 0, got {self.max_grad_norm}.")
         if self.mos_loss_opt is None and self.metric_loss_opt is None:

@@ -58,7 +58,7 @@ class ProgressLines:
         """Count, and print a line if the last is half a minute ago."""
         self.n += int(n)
         now = time.monotonic()
-        if now - self._last >= LINE_SECONDS:
+        if self._total and now - self._last >= LINE_SECONDS:
             self._last = now
             print(f"{self._name}{self._state(now - self._start)}", file=sys.stderr, flush=True)
 
