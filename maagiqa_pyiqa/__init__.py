@@ -5,10 +5,28 @@ imported already, otherwise as soon as it is. Where the package is installed ``i
 ``startup/``.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from maagiqa_pyiqa.register import register
 from maagiqa_pyiqa.startup._maagiqa_pyiqa_startup import after_pyiqa
 
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.api.scoring import score
+
 __version__ = "0.3.0"
-__all__ = ["__version__", "register"]
+__all__ = ["__version__", "register", "score"]
+
+
+def __getattr__(name: str) -> Any:
+    """``score``, which brings torch, once it is asked for."""
+    if name != "score":
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from maagiqa_pyiqa.api.scoring import score
+
+    globals()[name] = score
+    return score
+
 
 after_pyiqa(register)

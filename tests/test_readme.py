@@ -96,6 +96,7 @@ PAGES = [
     "CHANGELOG.md",
     "docs/data.md",
     "docs/own_data.md",
+    "docs/python.md",
     "docs/reproduce.md",
     "tests/golden/README.md",
     "tests/data/agiqa_3k/README.md",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from maagiqa_pyiqa.cli.copies import CopyFolder
 from maagiqa_pyiqa.cli.outputs import add_outputs
-from maagiqa_pyiqa.cli.scoring import add_keep, collect, parse_metrics, say_how_to_go_on, start_scoring
+from maagiqa_pyiqa.cli.scoring import add_keep, add_prompts, collect, read_prompts_of, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.verbs import add_inputs, add_scoring_arguments, add_verb, positive, show
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
@@ -29,9 +28,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     add_inputs(parser)
     parser.add_argument("--top", type=positive, metavar="K", help="how many to keep, of each prompt (default: all)")
-    parser.add_argument("--per-prompt", metavar="CSV", help="CSV with the images' paths or names and their prompts")
-    parser.add_argument("--name-column", default="name", metavar="NAME", help="its column of names (default name)")
-    parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="of prompts (default prompt)")
+    add_prompts(parser)
     parser.add_argument(
         "-m", "--metric", default="maagiqa-lite", metavar="NAME", help="as in maagiqa score (default maagiqa-lite)"
     )
@@ -48,13 +45,14 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Score, rank, copy; 1 if an image could not be scored, 130 if it was interrupted, and then nothing else."""
     from maagiqa_pyiqa.images.sources import find_files
+    from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
     from maagiqa_pyiqa.metrics.ranking import rank_by_prompt
     from maagiqa_pyiqa.metrics.score_tables import RankingTable
 
-    entrants = parse_metrics([arguments.metric])
+    entrants = parse_scorers([arguments.metric])
     ((metric, entrant),) = entrants.items()
     paths = find_files(arguments.inputs)
-    prompts = _read_prompts(arguments, paths)
+    prompts = read_prompts_of(arguments, paths) if arguments.per_prompt else dict.fromkeys(paths, EVERYTHING)
     copies = CopyFolder(Path(arguments.copy_to), arguments.inputs, paths) if arguments.copy_to else None
     unavailable, stream = start_scoring(arguments, paths, entrants)
     if unavailable:
@@ -71,12 +69,3 @@ def run(arguments: argparse.Namespace) -> int:
     for result in failed:
         print(f"  not ranked: {printable(result.path)}: {printable(result.error)}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _read_prompts(arguments: argparse.Namespace, paths: Sequence[Path]) -> dict[Path, str]:
-    """Prompt of each image; one group where no CSV is given."""
-    if arguments.per_prompt is None:
-        return dict.fromkeys(paths, EVERYTHING)
-    from maagiqa_pyiqa.metrics.prompts_of_images import read_prompts
-
-    return read_prompts(arguments.per_prompt, paths, arguments.name_column, arguments.prompt_column)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.outputs import add_outputs
-from maagiqa_pyiqa.cli.scoring import Started, add_keep, collect, parse_metrics, say_how_to_go_on, start_scoring
+from maagiqa_pyiqa.cli.scoring import Started, add_keep, add_metrics, collect, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_scoring_arguments, add_verb, show
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
@@ -31,13 +31,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     """Add the verb."""
     parser = add_verb(verbs, "score", "Score images, best first, by any no-reference metric of pyiqa.", EXAMPLES, run)
     add_inputs(parser)
-    parser.add_argument(
-        "-m",
-        "--metric",
-        action="append",
-        metavar="NAME",
-        help="NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT; repeatable (default: maagiqa-lite)",
-    )
+    add_metrics(parser)
     add_outputs(parser, "scores and failures", "csv", "json", "parquet")
     add_scoring_arguments(parser)
     add_keep(parser)
@@ -47,10 +41,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Score and report; 1 if anything could not be scored, 130 if it was interrupted."""
     from maagiqa_pyiqa.images.sources import find_files
+    from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
     from maagiqa_pyiqa.metrics.ranking import sort_best_first
     from maagiqa_pyiqa.metrics.score_tables import ScoreTable
 
-    entrants = parse_metrics(arguments.metric or ["maagiqa-lite"])
+    entrants = parse_scorers(arguments.metric or ["maagiqa-lite"])
     paths = find_files(arguments.inputs)
     unavailable, stream = (start_scoring if arguments.engine == "local" else _start_ray)(arguments, paths, entrants)
     for name, reason in unavailable.items():

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.support.errors import InputError
-
 if TYPE_CHECKING:
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
@@ -28,20 +26,33 @@ def add_keep(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_metrics(words: Sequence[str]) -> dict[str, Entrant]:
-    """What follows ``-m``, by label: NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT, as in ``maagiqa benchmark``.
+def add_metrics(parser: argparse.ArgumentParser) -> None:
+    """Add ``-m`` for any number of metrics."""
+    parser.add_argument(
+        "-m",
+        "--metric",
+        action="append",
+        metavar="NAME",
+        help="NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT; repeatable (default: maagiqa-lite)",
+    )
+
+
+def add_prompts(parser: argparse.ArgumentParser) -> None:
+    """Add ``--per-prompt`` and its columns."""
+    parser.add_argument("--per-prompt", metavar="CSV", help="CSV with the images' paths or names and their prompts")
+    parser.add_argument("--name-column", default="name", metavar="NAME", help="its column of names (default name)")
+    parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="of prompts (default prompt)")
+
+
+def read_prompts_of(arguments: argparse.Namespace, paths: Sequence[Path]) -> dict[Path, str]:
+    """Prompt of each image, by the CSV of ``add_prompts``.
 
     Raises:
-        ValueError: another form, or a metric that pyiqa does not have (nearest named).
-        FileNotFoundError: there is no such checkpoint.
+        FileNotFoundError, InputError: as ``prompts_of_images.read_prompts``.
     """
-    from maagiqa_pyiqa.leaderboard.entrants import parse_entrants
+    from maagiqa_pyiqa.metrics.prompts_of_images import read_prompts
 
-    entrants = {entrant.name: entrant for entrant in parse_entrants(list(dict.fromkeys(words)))}
-    given = [name for name, entrant in entrants.items() if entrant.kind == "scores"]
-    if given:
-        raise InputError(f"'-m {entrants[given[0]].spec}': scores that are in a file already do not score images.")
-    return entrants
+    return read_prompts(arguments.per_prompt, paths, arguments.name_column, arguments.prompt_column)
 
 
 def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], entrants: Mapping[str, Entrant]) -> Started:

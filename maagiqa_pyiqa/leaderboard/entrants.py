@@ -135,6 +135,20 @@ def parse_entrants(words: Sequence[str | Mapping[str, Any]]) -> list[Entrant]:
     return entrants
 
 
+def parse_scorers(words: Sequence[str]) -> dict[str, Entrant]:
+    """Parse entrants that score images, by name: those of ``parse_entrants`` but for columns of scores.
+
+    Raises:
+        ValueError: as ``parse_entrants``, or scores that are in a file already.
+        FileNotFoundError: as ``parse_entrants``.
+    """
+    entrants = {entrant.name: entrant for entrant in parse_entrants(list(dict.fromkeys(words)))}
+    given = [entrant for entrant in entrants.values() if entrant.kind == "scores"]
+    if given:
+        raise InputError(f"metric '{given[0].spec}': scores that are in a file already do not score images.")
+    return entrants
+
+
 def parse_entrant(word: str | Mapping[str, Any]) -> Entrant:
     """Parse what follows ``-m``, or a mapping of an option YAML.
 

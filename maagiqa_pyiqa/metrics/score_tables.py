@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import pandas
 
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 from maagiqa_pyiqa.support.csv_files import as_csv
@@ -44,6 +47,16 @@ class ScoreTable:
             {"image": str(image.path), "scores": image.scores, "error": image.error or None} for image in self.images
         ]
         return _json({"images": images, "unavailable_metrics": dict(self.unavailable)})
+
+    def as_frame(self) -> pandas.DataFrame:
+        """Columns ``image``, one per metric (NaN where there is none), ``error`` (None where there is none)."""
+        scores = {m: [image.scores.get(m, math.nan) for image in self.images] for m in self.metrics}
+        columns = {
+            "image": pandas.Series([str(image.path) for image in self.images], dtype=object),
+            **{metric: pandas.Series(values, dtype=float) for metric, values in scores.items()},
+            "error": pandas.Series([image.error or None for image in self.images], dtype=object),
+        }
+        return pandas.DataFrame(columns)
 
     def as_parquet(self) -> bytes:
         """Columns ``image``, one per metric, ``error``, null where there is none."""

@@ -42,6 +42,10 @@ class ImageScores:
         return "; ".join(f"{metric}: {reason}" if metric else reason for reason, metric in reasons.items())
 
 
+Decoded = tuple[ImageScores, torch.Tensor | str]
+_Kind = tuple[torch.Size, torch.dtype]  # of images that can be stacked
+
+
 def check_metric_names(names: Sequence[str]) -> None:
     """Raise ValueError for a name pyiqa does not have (nearest named) or a metric that needs a reference image."""
     for name in names:
@@ -108,48 +112,68 @@ def score_images(
         are not finite are entries with a reason, never an exception.
     """
     decoded = map_files_ahead(_read, paths, workers=workers, count=2 * workers)
-    for files, images in _batches_of_one_size(decoded, batch_size):
+    yield from score_decoded(decoded, metrics, batch_size=batch_size, fatal=fatal)
+
+
+def score_decoded(
+    decoded: Iterable[Decoded], metrics: Metrics, *, batch_size: int = 8, fatal: tuple[type[Exception], ...] = ()
+) -> Iterator[ImageScores]:
+    """Score images that are decoded; else as ``score_images``.
+
+    Args:
+        decoded: for each image what is to be filled in, and its pixels (3, H, W), uint8 or RGB in [0, 1], or the reason
+            why there are none.
+        metrics: created metrics by name.
+        batch_size: images of one size scored at once.
+        fatal: errors of a metric that are no image's fault; they are raised.
+
+    Yields:
+        What was to be filled in, once it is.
+    """
+    for results, images in _batches_of_one_size(decoded, batch_size):
         if isinstance(images, str):
-            yield ImageScores(files[0], errors={"": images})
+            results[0].errors[""] = images
         else:
-            yield from _score_batch(files, images, metrics, fatal)
+            _score_batch(results, images, metrics, fatal)
+        del images  # before the next batch is decoded
+        yield from results
 
 
-def _read(path: Path) -> tuple[Path, torch.Tensor | str]:
+def _read(path: Path) -> Decoded:
     try:
-        return path, read_image(path)
+        return ImageScores(path), read_image(path)
     except UnreadableImageError as error:
-        return path, str(error)
+        return ImageScores(path), str(error)
 
 
 def _batches_of_one_size(
-    decoded: Iterable[tuple[Path, torch.Tensor | str]], batch_size: int
-) -> Iterator[tuple[list[Path], torch.Tensor | str]]:
-    """Group decoded images by size; bounded, so neither large images nor many odd sizes pile up in memory."""
-    waiting: dict[torch.Size, list[tuple[Path, torch.Tensor]]] = {}
+    decoded: Iterable[Decoded], batch_size: int
+) -> Iterator[tuple[list[ImageScores], torch.Tensor | str]]:
+    """Group decoded images by size and type; bounded, so neither large images nor many sizes pile up in memory."""
+    waiting: dict[_Kind, list[tuple[ImageScores, torch.Tensor]]] = {}
 
-    def pixels(size: torch.Size) -> int:
-        return size[1] * size[2] * len(waiting[size])
+    def pixels(kind: _Kind) -> int:
+        return kind[0][1] * kind[0][2] * len(waiting[kind])
 
-    def release(size: torch.Size) -> tuple[list[Path], torch.Tensor]:
-        files, images = zip(*waiting.pop(size), strict=True)
-        return list(files), torch.stack(images)
+    def release(kind: _Kind) -> tuple[list[ImageScores], torch.Tensor]:
+        results, images = zip(*waiting.pop(kind), strict=True)
+        return list(results), torch.stack(images)
 
-    for path, image in decoded:
+    for result, image in decoded:
         if isinstance(image, str):
-            yield [path], image
+            yield [result], image
             continue
-        size = image.shape
-        while waiting and sum(map(pixels, waiting)) + size[1] * size[2] > HELD_MEGAPIXELS * 1e6:
+        kind = image.shape, image.dtype
+        while waiting and sum(map(pixels, waiting)) + image[0].numel() > HELD_MEGAPIXELS * 1e6:
             yield release(max(waiting, key=pixels))
-        waiting.setdefault(size, []).append((path, image))
+        waiting.setdefault(kind, []).append((result, image))
         del image
-        if len(waiting[size]) == batch_size:
-            yield release(size)
+        if len(waiting[kind]) == batch_size:
+            yield release(kind)
         elif sum(map(len, waiting.values())) >= WAITING_BATCHES * batch_size:
-            yield release(max(waiting, key=lambda size: len(waiting[size])))
-    for size in list(waiting):
-        yield release(size)
+            yield release(max(waiting, key=lambda kind: len(waiting[kind])))
+    for kind in list(waiting):
+        yield release(kind)
 
 
 class _Outcome(NamedTuple):
@@ -161,10 +185,9 @@ class _Outcome(NamedTuple):
 
 
 def _score_batch(
-    paths: Sequence[Path], images: torch.Tensor, metrics: Metrics, fatal: tuple[type[Exception], ...]
-) -> list[ImageScores]:
-    results = [ImageScores(path) for path in paths]
-    x = images.float().div_(255)
+    results: Sequence[ImageScores], images: torch.Tensor, metrics: Metrics, fatal: tuple[type[Exception], ...]
+) -> None:
+    x = images if images.is_floating_point() else images.float().div_(255)
     for name, metric in metrics.items():
         for result, outcome in zip(results, _outcomes(name, metric, x, fatal), strict=True):
             if outcome.score is None:
@@ -173,7 +196,6 @@ def _score_batch(
             result.scores[name] = outcome.score
             if outcome.gate is not None:
                 result.gates[name] = outcome.gate
-    return results
 
 
 def _outcomes(

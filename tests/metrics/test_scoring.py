@@ -65,6 +65,6 @@ def test_a_folder_of_all_different_sizes_does_not_pile_up(tmp_path):
         Image.new("RGB", (side, side), "gray").save(tmp_path / f"{side}.png")
     paths = sorted(tmp_path.glob("*.png"))
     batches = scoring._batches_of_one_size(map(scoring._read, paths), 2)
-    waiting = [paths.index(path) for files, _ in batches for path in files]
+    waiting = [paths.index(result.path) for results, _ in batches for result in results]
     assert sorted(waiting) == list(range(40))
     assert max(abs(position - index) for position, index in enumerate(waiting)) <= 2 * scoring.WAITING_BATCHES

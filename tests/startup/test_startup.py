@@ -62,6 +62,14 @@ def test_importing_the_package_alone_is_light():
     assert python("import maagiqa_pyiqa, sys; print('torch' in sys.modules)", MAAGIQA_PYIQA_STARTUP="0") == "False"
 
 
+def test_what_needs_torch_is_there_once_it_is_asked_for():
+    code = (
+        "import maagiqa_pyiqa, sys; print(hasattr(maagiqa_pyiqa, 'scores'), 'torch' in sys.modules,"
+        " maagiqa_pyiqa.score is maagiqa_pyiqa.score, 'torch' in sys.modules)"
+    )
+    assert python(code, MAAGIQA_PYIQA_STARTUP="0") == "False False True True"
+
+
 FORGET_PYIQA = "[sys.modules.pop(name) for name in list(sys.modules) if name.partition('.')[0] == 'pyiqa']"
 FAILED_IMPORT = """
 import builtins, sys

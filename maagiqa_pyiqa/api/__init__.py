@@ -1,0 +1,1 @@
+"""What Python programs use: ``maagiqa_pyiqa.score``, and metrics for evaluation loops."""

@@ -1,0 +1,57 @@
+"""Metrics as programs name them: by words of the command line, or as objects that are made already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+
+from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
+from maagiqa_pyiqa.metrics.scoring import Maker, create_metrics
+from maagiqa_pyiqa.support.errors import InputError, InputTypeError
+
+OneMetric: TypeAlias = str | torch.nn.Module
+MetricWords: TypeAlias = OneMetric | Sequence[OneMetric]
+
+OTHER_COLUMNS = ("image", "error")  # of a table of scores
+
+
+def make_scorers(metric: MetricWords, device: str | torch.device | None = None) -> dict[str, torch.nn.Module]:
+    """Metrics by the names that their scores go by, in the order given.
+
+    Args:
+        metric: NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT as after ``-m``, a metric that ``pyiqa.create_metric``
+            gave, or a sequence of these.
+        device: of metrics that are made here, as in torch; by default CUDA where there is one.
+
+    Raises:
+        TypeError: neither text nor a metric.
+        ValueError: an unknown metric (nearest named), one that cannot run here, two of one name, or the name of another
+            column.
+        FileNotFoundError: no such checkpoint.
+    """
+    makers: dict[str, Maker] = {}
+    for one in dict.fromkeys(metric if isinstance(metric, (list, tuple)) else [metric]):
+        name, make = _maker(one)
+        if name in OTHER_COLUMNS:
+            raise InputError(f"metric '{name}': '{name}' is a column of its own; give it another label.")
+        if name in makers:
+            raise InputError(f"metric '{name}' takes part twice; give one a label, LABEL=NAME=CHECKPOINT.")
+        makers[name] = make
+    if not makers:
+        raise InputError("no metric is named; name one, such as 'maagiqa-lite'.")
+    metrics, unavailable = create_metrics(makers, str(device) if device is not None else None)
+    for name, reason in unavailable.items():
+        raise InputError(f"metric {name} cannot run here: {reason}")
+    return metrics
+
+
+def _maker(metric: OneMetric) -> tuple[str, Maker]:
+    """What a metric goes by, and what makes it; an object goes by pyiqa's name of it, else by that of its class."""
+    if isinstance(metric, str):
+        ((name, entrant),) = parse_scorers([metric]).items()
+        return name, entrant.source.create
+    if not isinstance(metric, torch.nn.Module):
+        raise InputTypeError(f"metric must be a name or a metric that pyiqa created, got {type(metric).__name__}.")
+    return str(getattr(metric, "metric_name", type(metric).__name__)), lambda _: metric

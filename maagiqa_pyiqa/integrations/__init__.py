@@ -1,0 +1,1 @@
+"""Our scores inside other people's tools, each of which is an optional package."""
