@@ -17,8 +17,9 @@ from pyiqa.archs.maniqa_swin import SwinTransformer
 from torch import nn
 
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
-from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA, MAAGIQAOptions
-from maagiqa_pyiqa.archs.quality_branch import PatchQuality, TappedBackbone
+from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+from maagiqa_pyiqa.archs.maagiqa_options import MAAGIQAOptions
+from maagiqa_pyiqa.archs.quality_branch import PatchQuality, QualityBranch, TappedBackbone
 
 
 class HookedTransformer(nn.Module):
@@ -75,8 +76,8 @@ class PlainNetwork(nn.Module):
     def __init__(self, ours: MAAGIQA) -> None:
         super().__init__()
         options, branch = ours.options, ours.quality_branch
-        if branch is None:
-            raise ValueError("the authors' network has a quality branch.")
+        if not isinstance(branch, QualityBranch):
+            raise ValueError("the authors' network has the quality branch 'maniqa'.")
         self.quality_branch = PlainQualityBranch(options, branch.grid)
         self.fusion = AdaptiveFusion(
             num_prompts=options.num_prompts,

@@ -2,7 +2,8 @@
 
 Paper: equations (1) to (4). Scores are on the training set's MOS scale (0 to 5 for AGIQA-3k), higher is better,
 unbounded by construction and never clamped. What differs from the authors' code: parameters it never uses are
-left out; the large model is not part of the network. What differs between paper and code is an option (PRESETS).
+left out; the large model is not part of the network. What differs between paper and code is an option, see
+``maagiqa_options.PRESETS``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ import dataclasses
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -23,78 +22,26 @@ from maagiqa_pyiqa.archs.checkpoints.backbone import load_backbone_weights
 from maagiqa_pyiqa.archs.checkpoints.fetch import fetch_official
 from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
-from maagiqa_pyiqa.archs.quality_branch import QualityBranch, QualityBranchOptions
+from maagiqa_pyiqa.archs.maagiqa_options import PRESETS, MAAGIQAOptions
+from maagiqa_pyiqa.archs.native_branch import NativeBranch
+from maagiqa_pyiqa.archs.quality_branch import QualityBranch
 from maagiqa_pyiqa.archs.trained_features import TrainedFeatures, read_trained_features
-from maagiqa_pyiqa.images.tensors import INTERPOLATIONS, check_images, squash
+from maagiqa_pyiqa.images.tensors import check_images, reduce_to, squash
 from maagiqa_pyiqa.support.errors import InputError, InputTypeError
-from maagiqa_pyiqa.support.options import parse_options, require_choice, require_integer
+from maagiqa_pyiqa.support.options import parse_options, require_choice
 from maagiqa_pyiqa.weights import packaged_weights
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 
-# `official` is what produced the published numbers, `paper` what the text describes, `lite` the embedded default.
-PRESETS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
-    {
-        "official": {},
-        "paper": {"gate_activation": "sigmoid"},
-        "lite": {
-            "backbone": "tf_efficientnet_lite0",
-            "taps": (2, 3, 4),
-            "input_size": 384,
-            "interpolation": "cubic-antialias",
-            "embed_dim": 128,
-            "num_tab": 0,
-            "depths": (1,),
-            "num_heads": (4,),
-            "dim_mlp": 128,
-            "scale": 0.13,
-            "score_bias": 1.0,
-            "feature_dim": 1280,
-        },
-    }
-)
 PRETRAINED = ("agiqa-3k", "lite")
 
 
-@dataclass(frozen=True, kw_only=True)
-class MAAGIQAOptions(QualityBranchOptions):
-    """What defines the network, with what defines its quality branch; the defaults are preset ``official``.
-
-    Every row of the paper's Tables 3, 4 and 5 is a configuration: ``use_quality`` False leaves MANIQA out,
-    ``num_prompts`` 0 to 2 the semantic features, ``fusion`` is ``moe``, ``concat``, or ``none`` for MANIQA's rating.
-    """
-
-    interpolation: str = "cubic"
-    mean: float = 0.5
-    std: float = 0.5
-    use_quality: bool = True
-    num_prompts: int = 2
-    feature_dim: int = 4096
-    hidden_dim: int = 784  # only read without the quality branch; with it, the number of patches
-    fusion: str = "moe"
-    gate_activation: str = "none"
-
-    def __post_init__(self) -> None:
-        require_choice("MAAGIQA", "interpolation", self.interpolation, INTERPOLATIONS)
-        require_choice("MAAGIQA", "fusion", self.fusion, ("moe", "concat", "none"))
-        require_choice("MAAGIQA", "gate_activation", self.gate_activation, ("none", "sigmoid"))
-        for name in ("input_size", "embed_dim", "window_size", "dim_mlp", "feature_dim", "hidden_dim"):
-            require_integer("MAAGIQA", name, getattr(self, name), minimum=1)
-        for name in ("num_tab", "num_prompts"):
-            require_integer("MAAGIQA", name, getattr(self, name), minimum=0)
-        if not self.taps:
-            raise InputError("MAAGIQA: taps is empty; name at least one intermediate output of the backbone.")
-        if self.num_prompts == 0 and not self.use_quality:
-            raise InputError("MAAGIQA: nothing to score from: num_prompts is 0 and use_quality is False.")
-        if self.fusion == "none" and (self.num_prompts or not self.use_quality):
-            raise InputError(
-                "MAAGIQA: fusion 'none' is MANIQA's own rating; it needs num_prompts 0 and use_quality True."
-            )
-
-
 class Details(NamedTuple):
-    """What the network saw: ``score`` (N, 1), ``gate`` (N, E+1) with quality last, ``quality_feature`` (N, patches)."""
+    """What the network saw: ``score`` (N, 1), ``gate`` (N, E+1) with quality last, and ``quality_feature``.
+
+    The feature is (N, patches), and of branch ``native`` (N, quality_dim).
+    """
 
     score: torch.Tensor
     gate: torch.Tensor
@@ -191,7 +138,7 @@ class MAAGIQA(nn.Module):
             options["feature_dim"] = _feature_dim_of(semantics)
         self.options = parse_options(MAAGIQAOptions, {**PRESETS[preset], **options}, "MAAGIQA")
         self.semantics = LazyExtractor(semantics)
-        self.quality_branch = QualityBranch(self.options) if self.options.use_quality else None
+        self.quality_branch = self._build_branch() if self.options.use_quality else None
         self.fusion = self._build_fusion() if self.options.fusion != "none" else None
         self.allow_other_features = allow_other_features
         self.trained_features: TrainedFeatures | None = None
@@ -215,12 +162,15 @@ class MAAGIQA(nn.Module):
         load_checkpoint(self, path)
         self.trained_features = read_trained_features(path)
 
+    def _build_branch(self) -> QualityBranch | NativeBranch:
+        return NativeBranch(self.options) if self.options.branch == "native" else QualityBranch(self.options)
+
     def _build_fusion(self) -> AdaptiveFusion:
         options = self.options
         return AdaptiveFusion(
             num_prompts=options.num_prompts,
             feature_dim=options.feature_dim,
-            hidden_dim=self.quality_branch.patches if self.quality_branch else options.hidden_dim,
+            hidden_dim=self.quality_branch.feature_size if self.quality_branch else options.hidden_dim,
             use_quality=options.use_quality,
             mixture=options.fusion == "moe",
             gate_activation=options.gate_activation,
@@ -256,18 +206,21 @@ class MAAGIQA(nn.Module):
         if self.quality_branch is None:
             quality_feature = x.new_empty(len(x), 0, dtype=self.dtype)
         else:
-            patch_quality = self.quality_branch(self._normalise(x))
-            quality_feature = patch_quality.feature
+            quality = self.quality_branch(self._normalise(x))
+            quality_feature = quality.feature
         if self.fusion is None:
-            score, gate = patch_quality.rating, x.new_ones(len(x), 1)
+            score, gate = quality.rating, x.new_ones(len(x), 1)
         else:
             score, gate = self.fusion(quality_feature, features)
         return Details(score, gate, quality_feature) if return_details else score
 
     def _normalise(self, x: torch.Tensor) -> torch.Tensor:
         options = self.options
-        x = squash(x, options.input_size, options.interpolation).to(self.dtype)
-        return (x - options.mean) / options.std
+        if options.branch == "native":
+            x = reduce_to(x, options.max_pixels)
+        else:
+            x = squash(x, options.input_size, options.interpolation)
+        return (x.to(self.dtype) - options.mean) / options.std
 
     def _semantic_features(self, x: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
         if self.options.num_prompts == 0:

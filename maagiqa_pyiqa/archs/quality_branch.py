@@ -63,12 +63,8 @@ class TappedBackbone(nn.Module):
     def __init__(self, name: str, taps: tuple[int, ...], input_size: int) -> None:
         super().__init__()
         self.taps = list(taps)
-        self.model = _create_timm_model(name, input_size)
+        self.model = create_timm_model(name, taps, input_size)
         info = self.model.feature_info
-        if not all(-len(info) <= tap < len(info) for tap in taps):
-            raise InputError(
-                f"taps {list(taps)} do not exist in '{name}', which has {len(info)} (0 to {len(info) - 1})."
-            )
         self.channels = sum(info[tap]["num_chs"] for tap in taps)
         side = -(-input_size // info[taps[-1]]["reduction"])
         self.grid = (side, side)
@@ -95,17 +91,30 @@ class TappedBackbone(nn.Module):
         return F.interpolate(feature_map, self.grid, mode="bilinear", align_corners=False)
 
 
-def _create_timm_model(name: str, input_size: int) -> nn.Module:
+def create_timm_model(name: str, taps: tuple[int, ...], input_size: int | None = None) -> Any:
+    """A timm model with random weights that yields intermediate maps, such as those of ``taps``.
+
+    Args:
+        name: timm model name.
+        taps: indices as in timm's ``forward_intermediates``.
+        input_size: side of the square input in pixels, for models that are made for one size.
+
+    Raises:
+        ValueError: timm has no such model, the model yields no intermediate maps, or a tap does not exist.
+    """
     if not timm.is_model(name.split(".")[0]):
         raise InputError(f"backbone '{name}' is not a timm model.{nearest(name, timm.list_models())}")
     tagged = timm.list_pretrained(f"{name.split('.')[0]}.*")
     if "." in name and name not in tagged:
         raise InputError(f"timm has no weights tagged '{name}'.{nearest(name, tagged)} Known: {', '.join(tagged)}.")
     config = timm.get_pretrained_cfg(name)
-    size: dict[str, Any] = {"img_size": input_size} if config and config.fixed_input_size else {}
-    model = timm.create_model(name, pretrained=False, **size)
+    size: dict[str, Any] = {"img_size": input_size} if input_size and config and config.fixed_input_size else {}
+    model: Any = timm.create_model(name, pretrained=False, **size)
     if not hasattr(model, "forward_intermediates"):
         raise InputError(f"backbone '{name}' has no forward_intermediates in timm {timm.__version__}; choose another.")
+    stages = len(model.feature_info)
+    if not all(-stages <= tap < stages for tap in taps):
+        raise InputError(f"taps {list(taps)} do not exist in '{name}', which has {stages} (0 to {stages - 1}).")
     return model
 
 
@@ -179,6 +188,11 @@ class QualityBranch(nn.Module):
         self.fc_score = _patch_head(options.embed_dim // 2, options.drop, nn.ReLU(), options.score_bias)
         self.fc_weight = _patch_head(options.embed_dim // 2, options.drop, nn.Sigmoid())
         quicken_linears(self)
+
+    @property
+    def feature_size(self) -> int:
+        """Length of the quality feature."""
+        return self.patches
 
     def forward(self, x: torch.Tensor) -> PatchQuality:
         """(N, 3, input_size, input_size) normalised image to per-patch score and weight, each (N, patches)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -72,10 +74,31 @@ def squash(x: torch.Tensor, size: int, interpolation: str = "cubic") -> torch.Te
     Returns:
         (N, 3, size, size) in [0, 1], float32.
     """
-    if x.shape[-2:] == (size, size):
+    return x if x.shape[-2:] == (size, size) else _resize(x, (size, size), interpolation == "cubic-antialias")
+
+
+def reduce_to(x: torch.Tensor, max_pixels: int) -> torch.Tensor:
+    """Reduce images of more than ``max_pixels`` to no more, keeping their shape as far as whole pixels let them.
+
+    Args:
+        x: (N, 3, H, W) in [0, 1].
+        max_pixels: of one image; one that has no more is returned as it is.
+
+    Returns:
+        (N, 3, h, w) in [0, 1], in 8-bit steps where it was reduced.
+    """
+    height, width = x.shape[-2:]
+    if height * width <= max_pixels:
         return x
-    antialias = interpolation == "cubic-antialias"
-    x = F.interpolate(x.float(), (size, size), mode="bicubic", align_corners=False, antialias=antialias).clamp(0, 1)
+    factor = math.sqrt(max_pixels / (height * width))
+    smaller = max(1, int(min(height, width) * factor))  # a strip cannot get thinner than a pixel
+    larger = min(int(max(height, width) * factor), max_pixels // smaller)
+    return _resize(x, (smaller, larger) if height <= width else (larger, smaller), antialias=True)
+
+
+def _resize(x: torch.Tensor, size: tuple[int, int], antialias: bool) -> torch.Tensor:
+    """To another size in 8-bit steps, float32; gradients pass the rounding."""
+    x = F.interpolate(x.float(), size, mode="bicubic", align_corners=False, antialias=antialias).clamp(0, 1)
     return x + ((x * 255).round() / 255 - x).detach()
 
 

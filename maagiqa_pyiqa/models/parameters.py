@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 
 import torch
 from pyiqa.utils import get_root_logger
@@ -29,10 +30,15 @@ def require_known_parts(net: torch.nn.Module, optim: Iterable[str]) -> None:
 
 
 def freeze(net: torch.nn.Module, prefixes: Iterable[str]) -> None:
-    """Take the gradient from all parameters whose names begin so; fail on a beginning that there is not."""
+    """Take the gradient from all parameters whose names begin so; fail on a beginning that there is not.
+
+    Args:
+        net: the network.
+        prefixes: beginnings of names, in which ``*`` stands for anything.
+    """
     names = dict(net.named_parameters())
     for prefix in prefixes:
-        frozen = [name for name in names if name.startswith(prefix)]
+        frozen = [name for name in names if fnmatchcase(name, f"{prefix}*")]
         if not frozen:
             raise InputError(
                 f"train: freeze '{prefix}' is the start of no parameter's name, such as {next(iter(names))}."

@@ -33,8 +33,9 @@ class TrainOptions:
     """The ``train`` section of an option YAML.
 
     ``scheduler`` values may be the word ``total_iter``, replaced by the number of iterations of the whole run.
-    ``freeze`` lists name prefixes of parameters that are not trained; ``freeze_norm_statistics`` keeps the running
-    statistics of batch norms, which small batches would spoil; ``max_grad_norm`` clips the gradient.
+    ``freeze`` lists name prefixes, with ``*`` for anything, of parameters that are not trained;
+    ``freeze_norm_statistics`` keeps the running statistics of batch norms, which small batches would spoil;
+    ``max_grad_norm`` clips the gradient.
     """
 
     optim: Mapping[str, Any]

@@ -294,9 +294,10 @@ def test_authors_schedule_cycles_every_hundred_iterations(option, batch):
     assert rates[::50] == pytest.approx([1e-3, 0, 1e-3, 0, 1e-3], abs=1e-9)
 
 
-def test_frozen_parts_stay_and_the_others_move(option, batch):
+@pytest.mark.parametrize("prefix", ["quality_branch.backbone.model.layer1.", "*.layer1."])
+def test_frozen_parts_stay_and_the_others_move(option, batch, prefix):
     frozen = "quality_branch.backbone.model.layer1."
-    option["train"]["freeze"] = [frozen]
+    option["train"]["freeze"] = [prefix]
     model = MAAGIQAModel(option)
     before = {name: parameter.detach().clone() for name, parameter in model.net.named_parameters()}
     train(model, batch, 2)

@@ -1,0 +1,278 @@
+"""The quality branch at native resolution: any size, each image by itself, the same function as the plain network."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from maagiqa_pyiqa.archs.folded_norms import fold_norms
+from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA, Details
+from maagiqa_pyiqa.archs.native_branch import VARIANCE_FLOOR, StageStatistics, Standardisation, mean_and_deviation
+from maagiqa_pyiqa.images.tensors import reduce_to
+from maagiqa_pyiqa.models.parameters import freeze
+from maagiqa_pyiqa.support.option_files import read_option_file
+
+BACKBONE = "tf_efficientnet_lite0"
+OPTIONS = {"preset": "lite-native", "quality_dim": 16}
+
+
+def with_living_norms(model):
+    """Give batch norms statistics and parameters that a mistake in folding them would show."""
+    generator = torch.Generator().manual_seed(1)
+    for name, tensor in model.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 2.0, generator=generator)
+        elif name.endswith("running_mean"):
+            tensor.uniform_(-0.3, 0.3, generator=generator)
+    return model
+
+
+@pytest.fixture
+def net():
+    """A network in eval mode with random weights, standardised on noise."""
+
+    def make(seed=0, **options):
+        torch.manual_seed(seed)
+        net = MAAGIQA(**{**OPTIONS, **options})
+        with_living_norms(net)
+        net.train()(torch.rand(8, 3, 32, 32))
+        return net.eval()
+
+    return make
+
+
+# any size
+
+
+@pytest.mark.parametrize("size", [(96, 128), (128, 96), (33, 47), (512, 40), (5, 9), (1, 1)], ids=str)
+def test_images_of_any_size_are_scored_each_by_itself(net, size):
+    x = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(0))
+    net = net()
+    with torch.no_grad():
+        together, alone = net(x), torch.cat([net(image[None]) for image in x])
+    assert together.shape == (3, 1)
+    assert together.isfinite().all()
+    assert together.std() > 1e-4
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
+def test_pixels_are_seen_as_they_are(net, images):
+    """A pattern of single pixels, which squashing hides, changes the score where the mean of all stays."""
+    checks = (torch.arange(images.shape[-2])[:, None] + torch.arange(images.shape[-1])) % 2 - 0.5
+    x = images * 0.8 + 0.1
+    with torch.no_grad():
+        assert (net()(x + 0.1 * checks) - net()(x)).abs().min() > 1e-3
+
+
+def test_flat_image_has_a_finite_score_and_gradient(net):
+    x = torch.full((1, 3, 64, 64), 0.5, requires_grad=True)
+    score = net()(x)
+    score.sum().backward()
+    assert score.isfinite().all()
+    assert x.grad.isfinite().all()
+
+
+def test_images_within_the_budget_stay_and_larger_ones_are_reduced_to_it(net, images):
+    small, large = net(max_pixels=96 * 128), net(max_pixels=48 * 64)
+    with torch.no_grad():
+        assert torch.equal(small(images), net()(images))
+        assert torch.equal(large(images), net()(reduce_to(images, 48 * 64)))
+        assert not torch.equal(large(images), small(images))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((100, 200), (70, 141)),
+        ((200, 100), (141, 70)),
+        ((100, 100), (100, 100)),
+        ((101, 100), (100, 99)),
+        ((1, 20_000), (1, 10_000)),
+        ((20_000, 1), (10_000, 1)),
+    ],
+)
+def test_reduced_images_keep_their_shape_within_the_budget(size, expected):
+    reduced = reduce_to(torch.rand(1, 3, *size), 10_000)
+    assert reduced.shape[-2:] == expected
+    assert (reduced * 255 - (reduced * 255).round()).abs().max() < 1e-3 or size == (100, 100)
+
+
+# the same function
+
+
+@pytest.mark.parametrize("backbone", [BACKBONE, "resnet18", "mobilenetv3_small_050"])
+def test_statistics_are_those_of_the_plain_networks_maps(backbone, images):
+    torch.manual_seed(0)
+    ours = with_living_norms(StageStatistics(backbone, (1, -1))).eval()
+    plain = timm.create_model(backbone, num_classes=0).eval()
+    plain.load_state_dict(ours.model.state_dict())
+    with torch.no_grad():
+        last, maps = plain.forward_intermediates(images, indices=[1, -1])
+        expected = [np.concatenate([m.mean((2, 3)), np.log(m.var((2, 3)) + VARIANCE_FLOOR) / 2], 1)
+                    for m in (value.numpy() for value in (*maps, last))]  # fmt: skip
+        statistics = ours(images)
+    assert statistics.shape == (4, ours.width)
+    np.testing.assert_allclose(statistics, np.concatenate(expected, 1), rtol=1e-4, atol=1e-4)
+
+
+def test_deviation_is_that_of_positions_whatever_the_precision_of_the_maps():
+    x = torch.randn(2, 5, 7, 9, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    mean, deviation = mean_and_deviation(x.bfloat16()).split(5, 1)
+    torch.testing.assert_close(mean, x.mean((2, 3)), rtol=0.01, atol=0.01)
+    torch.testing.assert_close(deviation.exp(), x.std((2, 3), correction=0), rtol=0.01, atol=0.01)
+
+
+def test_folded_norms_get_the_gradients_of_norms_that_keep_their_statistics(images):
+    torch.manual_seed(0)
+    plain = with_living_norms(timm.create_model(BACKBONE, num_classes=0)).eval()
+    folded = copy.deepcopy(plain)
+    fold_norms(folded)
+    folded.train()
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    before = copy.deepcopy(folded.state_dict())
+    for model in (plain, folded):
+        model.double()(images.double()).square().sum().backward()
+    expected = {name: parameter.grad for name, parameter in plain.named_parameters()}
+    assert expected.keys() == dict(folded.named_parameters()).keys()
+    for name, parameter in folded.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], msg=name)
+    assert all(torch.equal(folded.float().state_dict()[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_score_alike_and_share_nothing(net, images, duplicate):
+    net = net()
+    twin = duplicate(net)
+    with torch.no_grad():
+        assert torch.equal(net(images), twin(images))
+        twin.quality_branch.backbone.model.bn1.bias += 1
+        assert not torch.equal(net(images), twin(images))
+
+
+# standardisation
+
+
+def test_standardisation_learns_from_the_first_images_of_a_training_and_then_stays():
+    values = torch.randn(5, 10, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 5.0, 0.1]) + 7
+    layer = Standardisation(3, images=30)
+    for batch in values:
+        layer.train()(batch)
+    seen = values[:3].flatten(0, 1)
+    torch.testing.assert_close(layer.mean, seen.mean(0))
+    torch.testing.assert_close(layer.variance, seen.var(0, correction=0))
+    expected = (values[4] - layer.mean) / (layer.variance + VARIANCE_FLOOR).sqrt()
+    torch.testing.assert_close(layer.eval()(values[4]), expected)
+    assert layer(torch.full((1, 3), 1e6)).max() == 8.0
+
+
+def test_scoring_teaches_it_nothing(net, images):
+    net = net()
+    before = copy.deepcopy(net.state_dict())
+    with torch.no_grad():
+        net(images)
+    assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in before.items())
+
+
+def test_training_goes_on_from_its_state_as_if_nothing_had_happened(images):
+    torch.manual_seed(0)
+    net = MAAGIQA(**OPTIONS, drop=0.0).train()
+    net(images)
+    resumed = MAAGIQA(**OPTIONS, drop=0.0).train()
+    resumed.load_state_dict(net.state_dict())
+    assert torch.equal(net(images.flip(0) / 2), resumed(images.flip(0) / 2))
+    assert net.quality_branch.standardisation.seen == resumed.quality_branch.standardisation.seen == 8
+
+
+# in MA-AGIQA
+
+
+def test_every_parameter_of_the_preset_gets_a_gradient(images):
+    torch.manual_seed(0)
+    net = MAAGIQA(**OPTIONS).train()
+    net(images).square().sum().backward()
+    assert [name for name, parameter in net.named_parameters() if parameter.grad is None] == []
+
+
+def test_gradients_reach_the_image(net, images):
+    x = images.requires_grad_()
+    net()(x).sum().backward()
+    assert (x.grad.abs().flatten(1).sum(1) > 0).all()
+
+
+def test_semantic_experts_can_be_mixed_in(net, images, features):
+    net = net(num_prompts=0)
+    assert net.options.fusion == "concat"
+    torch.manual_seed(0)
+    mixed = MAAGIQA(**OPTIONS, num_prompts=2, fusion="moe", feature_dim=24).eval()
+    with torch.no_grad():
+        details = mixed(images, features(), return_details=True)
+    assert isinstance(details, Details)
+    assert details.gate.shape == (4, 3)
+    assert details.quality_feature.shape == (4, 16)
+
+
+def test_compiled_network_gives_the_same_scores(net, images):
+    torch.compiler.reset()
+    net = net()
+    with torch.no_grad():
+        compiled = torch.compile(net, backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(images), net(images))
+
+
+# its option file
+
+
+@pytest.fixture
+def recipe():
+    """The option file's network as it is trained, from random weights, and its options."""
+    option = read_option_file("maagiqa_lite_native_3k")
+    option["network"].pop("backbone_weights")
+    torch.manual_seed(0)
+    net = MAAGIQA(**{name: value for name, value in option["network"].items() if name != "type"}).train()
+    freeze(net, option["train"]["freeze"])
+    return net, option
+
+
+def test_recipe_trains_neither_depthwise_convolutions_nor_what_is_before_them_at_high_resolution(recipe):
+    net, _ = recipe
+    model = net.quality_branch.backbone.model
+    early = (model.conv_stem, model.bn1, model.blocks[0], model.blocks[1], model.blocks[2][0])
+    depthwise = [module for module in model.modules() if getattr(module, "groups", 1) > 1]
+    assert len(depthwise) == 16
+    kept = {parameter for module in (*early, *depthwise) for parameter in module.parameters()}
+    assert all(not parameter.requires_grad for parameter in kept)
+    trained = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+    assert trained > 0.9 * sum(parameter.numel() for parameter in net.parameters())
+
+
+def test_recipe_squashes_no_image_and_starts_around_the_mean_rating(recipe, images):
+    net, option = recipe
+    sections = (*option["datasets"].values(), option["test"])
+    assert all((section.get("augment") or {}).keys() <= {"hflip"} for section in sections)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (net(images) - 2.5).abs().max() < 1
+
+
+# what is refused
+
+ERRORS = {
+    "misspelt branch": ({"branch": "nativ"}, "branch must be one of .* Did you mean 'native'"),
+    "no pixels": ({"max_pixels": 0}, "max_pixels must be an integer of at least 1, got 0"),
+    "no feature": ({"quality_dim": 0}, "quality_dim must be an integer of at least 1, got 0"),
+    "no such tap": ({"taps": (0, 5)}, r"taps \[0, 5\] do not exist in 'tf_efficientnet_lite0', which has 5 \(0 to 4\)"),
+    "one size": (
+        {"backbone": "vit_tiny_patch16_224"},
+        "images of any size, and backbone 'vit_tiny_patch16_224' of one",
+    ),
+    "rating": ({"fusion": "none"}, "fusion 'none' .* branch 'maniqa'"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), ERRORS.values(), ids=ERRORS)
+def test_options_of_the_wrong_kind_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        MAAGIQA(**{**OPTIONS, **options})
