@@ -30,9 +30,10 @@ def commands(program):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder with the pictures the README speaks of."""
-    (tmp_path / "pictures").mkdir()
-    for name in ("image.png", "pictures/a.png", "pictures/b.png"):
+    """Folders with the pictures the README speaks of."""
+    for folder in ("pictures", "before", "after"):
+        (tmp_path / folder).mkdir()
+    for name in ("image.png", "pictures/a.png", "pictures/b.png", "before/1.png", "after/1.png"):
         Image.linear_gradient("L").resize((96, 96)).convert("RGB").save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -96,6 +97,7 @@ PAGES = [
     "CHANGELOG.md",
     "docs/data.md",
     "docs/own_data.md",
+    "docs/compare.md",
     "docs/python.md",
     "docs/reproduce.md",
     "tests/golden/README.md",

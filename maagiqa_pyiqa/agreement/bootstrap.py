@@ -1,4 +1,4 @@
-"""Uncertainty of agreement: percentile bootstrap intervals, and a paired test between two metrics.
+"""Uncertainty by resampling images: percentile bootstrap intervals, and a two-sided test of a difference.
 
 A resample is written as how often it draws each image, so every figure of all resamples is a few matrix products.
 Higher scores are better throughout: negate a metric of which lower is better.
@@ -31,7 +31,24 @@ class Estimate:
         return "" if self.low is None or self.high is None else f"[{self.low:.3f}, {self.high:.3f}]"
 
 
-def draw_resamples(n: int, resamples: int, seed: int) -> np.ndarray:
+@dataclass(frozen=True)
+class Resampling:
+    """Seed and number of the bootstrap's resamples."""
+
+    seed: int
+    resamples: int
+
+    def draw(self, images: int) -> np.ndarray:
+        """How often each image is drawn, (resamples, images)."""
+        return draw_resamples(images, self.resamples, self.seed)
+
+    def draw_each(self, *sizes: int) -> list[np.ndarray]:
+        """The same for groups of images of these sizes, each drawn for itself."""
+        generator = np.random.default_rng(self.seed)
+        return [draw_resamples(size, self.resamples, generator) for size in sizes]
+
+
+def draw_resamples(n: int, resamples: int, seed: int | np.random.Generator) -> np.ndarray:
     """How often each of n images is drawn, (resamples, n); the draws are those of scipy.stats.bootstrap."""
     draws = np.random.default_rng(seed).integers(0, n, (resamples, n))
     counts = np.bincount((draws + n * np.arange(resamples)[:, None]).ravel(), minlength=resamples * n)
@@ -54,7 +71,11 @@ def estimate(judged: Judged, weights: np.ndarray, keys: Sequence[str] | None = N
 
 def _estimate(statistic: Statistic, judged: Judged, weights: np.ndarray) -> Estimate | None:
     value = statistic.function(judged, np.ones((1, len(judged.mos))))[0]
-    samples = statistic.function(judged, weights)
+    return percentile_estimate(value, statistic.function(judged, weights))
+
+
+def percentile_estimate(value: float, samples: np.ndarray) -> Estimate | None:
+    """A figure with its 95 % percentile interval over the resamples' figures (R,); None where it is not defined."""
     samples = samples[np.isfinite(samples)]
     if not np.isfinite(value) or not len(samples):
         return None
@@ -64,10 +85,7 @@ def _estimate(statistic: Statistic, judged: Judged, weights: np.ndarray) -> Esti
 
 
 def paired_p_value(scores: np.ndarray, others: np.ndarray, mos: np.ndarray, weights: np.ndarray) -> float:
-    """Two-sided p that two metrics have the same SRCC, by resamples of the same images.
-
-    Twice the smaller share of resamples in which the difference is not above, or not below, zero; at most 1, and at
-    least 1 in the number of resamples plus one. A metric against itself gives 1.
+    """Two-sided p that two metrics have the same SRCC, by resamples of the same images; see ``two_sided_p``.
 
     Args:
         scores: of one metric (N,).
@@ -75,7 +93,15 @@ def paired_p_value(scores: np.ndarray, others: np.ndarray, mos: np.ndarray, weig
         mos: (N,).
         weights: (R, N) of ``draw_resamples``.
     """
-    differences = weighted_spearman(scores, mos, weights) - weighted_spearman(others, mos, weights)
+    return two_sided_p(weighted_spearman(scores, mos, weights) - weighted_spearman(others, mos, weights))
+
+
+def two_sided_p(differences: np.ndarray) -> float:
+    """Two-sided p that there is no difference, by its value in each resample (R,).
+
+    Twice the smaller share of resamples in which the difference is not above, or not below, zero; at most 1, and at
+    least 1 in the number of resamples plus one. A metric against itself gives 1.
+    """
     differences = differences[np.isfinite(differences)]
     crossing = min((differences <= 0).sum(), (differences >= 0).sum())
     return float(min(1.0, (2 * crossing + 1) / (len(differences) + 1)))

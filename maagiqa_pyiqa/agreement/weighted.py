@@ -10,6 +10,28 @@ import numpy as np
 ROWS_AT_ONCE = 512  # of the images-by-images matrix that Kendall's correlation needs
 
 
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean."""
+    return weights @ values / weights.sum(axis=1)
+
+
+def weighted_win_share(
+    values: np.ndarray, others: np.ndarray, weights: np.ndarray, other_weights: np.ndarray
+) -> np.ndarray:
+    """Share of all pairs of a value (N,) and another (M,) in which the value is higher; ties count half.
+
+    Args:
+        values: (N,).
+        others: (M,).
+        weights: (R, N), of the values.
+        other_weights: (R, M), of the others.
+    """
+    order = np.argsort(others)
+    reached = np.pad(other_weights[:, order].cumsum(axis=1), ((0, 0), (1, 0)))  # weight of the lowest 0 to M others
+    below, not_above = (reached[:, np.searchsorted(others[order], values, side)] for side in ("left", "right"))
+    return (weights * (below + not_above) / 2).sum(axis=1) / (weights.sum(axis=1) * other_weights.sum(axis=1))
+
+
 def weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Pearson's correlation; x and y may also be (R, N)."""
     total = weights.sum(axis=1, keepdims=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from maagiqa_pyiqa.cli.verbs import add_scoring_arguments, add_verb, positive
+from maagiqa_pyiqa.cli.verbs import add_resampling, add_scoring_arguments, add_verb
 from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.support.text import printable
 
@@ -34,8 +34,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("-opt", metavar="YAML", help="option file by path or name; the command line goes before it")
     parser.add_argument("--out", metavar="DIR", help="where scores and report go (default: benchmark/DATASET)")
-    parser.add_argument("--resamples", type=positive, metavar="N", help="of the bootstrap (default 1000)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the bootstrap and of metrics that crop (default 0)")
+    add_resampling(parser, resamples=None, seed=None, seeded=" and of metrics that crop")
     add_scoring_arguments(parser, batch_size=None, workers=None)
     parser.add_argument("--retry-failed", action="store_true", default=None, help="try images again that failed before")
     parser.add_argument("--baseline", metavar="NAME", help="metric that the report holds the best against")

@@ -75,6 +75,22 @@ def add_batch_size(parser: argparse.ArgumentParser, default: int | None, meaning
     parser.add_argument("--batch-size", type=positive, default=default, metavar="N", help=help_text)
 
 
+def add_resampling(parser: argparse.ArgumentParser, resamples: int | None, seed: int | None, seeded: str = "") -> None:
+    """Add what the bootstrap asks for: ``--resamples`` and ``--seed``.
+
+    Args:
+        parser: of the verb.
+        resamples: default; None where an option file may name it.
+        seed: likewise.
+        seeded: what else takes the seed.
+    """
+    parser.add_argument(
+        "--resamples", type=positive, default=resamples, metavar="N", help="of the bootstrap (default 1000)"
+    )
+    help_text = f"of the bootstrap{seeded} (default 0)"
+    parser.add_argument("--seed", type=int, default=seed, metavar="N", help=help_text)
+
+
 def add_shares(parser: argparse._ActionsContainer, where: str) -> None:
     """Add ``--val`` and ``--test``, shares of the images in a split; ``where`` says when they count."""
     for part, share in (("val", VAL), ("test", TEST)):

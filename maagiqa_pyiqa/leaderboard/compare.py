@@ -7,12 +7,11 @@ import hashlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import numpy as np
 
-from maagiqa_pyiqa.agreement.bootstrap import draw_resamples, estimate, p_against_best
+from maagiqa_pyiqa.agreement.bootstrap import Resampling, estimate, p_against_best
 from maagiqa_pyiqa.agreement.statistics import Judged, judge
 from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, BenchmarkData, RatedImage
 from maagiqa_pyiqa.leaderboard.published import find_published, load_published
@@ -36,18 +35,6 @@ from maagiqa_pyiqa.support.text import printable
 
 GROUP_STATISTICS = ("srcc", "plcc", "rmse_fitted")
 NO_GROUP = "none"  # images whose cell is empty
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """Seed and number of the bootstrap's resamples."""
-
-    seed: int
-    resamples: int
-
-    def draw(self, images: int) -> np.ndarray:
-        """How often each image is drawn, (resamples, images)."""
-        return draw_resamples(images, self.resamples, self.seed)
 
 
 def build_results(
