@@ -74,6 +74,15 @@ def quarters(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for tests marked as ``needs_chromium``."""
+    from tests.helpers.browser import launched
+
+    with launched() as browser:
+        yield browser
+
+
 @pytest.fixture(scope="session")
 def _crops(image_paths) -> torch.Tensor:
     return torch.stack([to_tensor(Image.open(path).convert("RGB"))[:, 200:296, 160:288] for path in image_paths])

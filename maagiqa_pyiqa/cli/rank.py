@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
 from maagiqa_pyiqa.cli.copies import CopyFolder
+from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
 from maagiqa_pyiqa.cli.outputs import add_outputs
 from maagiqa_pyiqa.cli.scoring import add_keep, add_prompts, collect, read_prompts_of, say_how_to_go_on, start_scoring
-from maagiqa_pyiqa.cli.verbs import add_inputs, add_scoring_arguments, add_verb, positive, show
+from maagiqa_pyiqa.cli.verbs import add_inputs, add_scoring_arguments, add_verb, positive
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
@@ -17,6 +19,7 @@ EXAMPLES = """\
   maagiqa rank generations/ --top 10
   maagiqa rank generations/ --top 1 --per-prompt prompts.csv --copy-to best/
   maagiqa rank generations/ -m maagiqa --device cuda --csv ranking.csv --keep scores/
+  maagiqa rank generations/ --top 4 --per-prompt prompts.csv --gallery best.html
 """
 EVERYTHING = ""  # the one group where no prompts are given
 
@@ -38,6 +41,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         help="copy what is kept there, named by prompt, rank and image, in place of an earlier ranking's copies",
     )
     add_outputs(parser, "the ranking", "csv", "json")
+    add_gallery(parser)
     add_scoring_arguments(parser)
     add_keep(parser)
 
@@ -52,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     entrants = parse_scorers([arguments.metric])
     ((metric, entrant),) = entrants.items()
     paths = find_files(arguments.inputs)
+    check_gallery(arguments, paths)
     prompts = read_prompts_of(arguments, paths) if arguments.per_prompt else dict.fromkeys(paths, EVERYTHING)
     copies = CopyFolder(Path(arguments.copy_to), arguments.inputs, paths) if arguments.copy_to else None
     unavailable, stream = start_scoring(arguments, paths, entrants)
@@ -62,10 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
         say_how_to_go_on(arguments, len(results), len(paths))
         return 130
     ranking = rank_by_prompt(results, metric, prompts, arguments.top, entrant.lower_better)
-    show(arguments, RankingTable.from_ranking(ranking, metric))
+    failed = [result for result in results if result.errors]
+    shown = [*itertools.chain(*ranking.values()), *failed]
+    show_with_gallery(arguments, RankingTable.from_ranking(ranking, metric), shown, entrants, prompts)
     if copies is not None:
         copies.fill({prompt: [result.path for result in results] for prompt, results in ranking.items()})
-    failed = [result for result in results if result.errors]
     for result in failed:
         print(f"  not ranked: {printable(result.path)}: {printable(result.error)}", file=sys.stderr)
     return 1 if failed else 0

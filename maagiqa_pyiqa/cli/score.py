@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
 from maagiqa_pyiqa.cli.outputs import add_outputs
 from maagiqa_pyiqa.cli.scoring import Started, add_keep, add_metrics, collect, say_how_to_go_on, start_scoring
-from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_scoring_arguments, add_verb, show
+from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_scoring_arguments, add_verb
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
@@ -23,6 +24,7 @@ EXAMPLES = """\
   maagiqa score a.png b.jpg -m maagiqa-lite -m piqe --csv scores.csv
   maagiqa score pictures/ -m mine=maagiqa-lite=experiments/mine/models/net_best.pth
   maagiqa score pictures/ -m maagiqa --device cuda --batch-size 32 --json scores.json
+  maagiqa score pictures/ --gallery gallery.html
   maagiqa score pictures/ -m maagiqa --engine ray --device cuda --actors 8 --parquet scores.parquet
 """
 
@@ -33,6 +35,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_inputs(parser)
     add_metrics(parser)
     add_outputs(parser, "scores and failures", "csv", "json", "parquet")
+    add_gallery(parser)
     add_scoring_arguments(parser)
     add_keep(parser)
     add_engine(parser, "copies of the metrics")
@@ -47,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     entrants = parse_scorers(arguments.metric or ["maagiqa-lite"])
     paths = find_files(arguments.inputs)
+    check_gallery(arguments, paths)
     unavailable, stream = (start_scoring if arguments.engine == "local" else _start_ray)(arguments, paths, entrants)
     for name, reason in unavailable.items():
         print(f"metric {name} cannot run here: {printable(reason)}", file=sys.stderr)
@@ -56,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     scored, interrupted = collect(stream, len(paths))
     results = sort_best_first(scored, metrics[0], entrants[metrics[0]].lower_better)
     table = ScoreTable(results, metrics, unavailable)
-    show(arguments, table, parquet=table.as_parquet)
+    scored_by = {name: entrants[name] for name in metrics}
+    show_with_gallery(arguments, table, results, scored_by, parquet=table.as_parquet)
     failed = [result for result in results if result.errors]
     _report_failures(failed)
     if interrupted:

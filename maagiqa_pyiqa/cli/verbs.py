@@ -104,7 +104,7 @@ def add_engine(parser: argparse.ArgumentParser, copies: str) -> None:
     parser.add_argument("--actors", type=positive, default=1, metavar="N", help=f"most {copies} at once, with ray")
 
 
-def show(arguments: argparse.Namespace, table: Table, **others: Callable[[], bytes]) -> None:
+def show(arguments: argparse.Namespace, table: Table, **others: Callable[[], str | bytes]) -> None:
     """Write a table to where ``--csv``, ``--json`` and ``others`` say, and print it, also if that failed."""
     try:
         write_outputs(arguments, csv=table.as_csv, json=table.as_json, **others)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +9,14 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.images.thumbnails import as_data_url, make_thumbnail
 from maagiqa_pyiqa.leaderboard.report import figures
 from maagiqa_pyiqa.leaderboard.report.view import Predictions, all_predictions, choose_pair
 from maagiqa_pyiqa.leaderboard.results import Results, ScoredImage
+from maagiqa_pyiqa.metrics.gates import name_gates
 
 SIDE = 192  # of a thumbnail
 EACH = 6  # images where the best is closer to MOS, and as many where the baseline is
-JPEG_QUALITY = 82
-GATE = ("semantic content", "coherence", "quality")
 
 
 @dataclass(frozen=True)
@@ -109,21 +106,10 @@ def _scores(image: ScoredImage, metrics: Mapping[str, Predictions]) -> list[tupl
 
 def _gates(image: ScoredImage, first: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
     """Experts and weights by metric, as far as a metric has any; those of ``first`` first."""
-    gates = {}
-    for name in (name for name in dict.fromkeys([*first, *image.gate]) if image.gate.get(name)):
-        weights = image.gate[name]
-        experts = GATE if len(weights) == len(GATE) else [f"expert {i + 1}" for i in range(len(weights))]
-        gates[name] = list(zip(experts, weights, strict=True))
-    return gates
+    return {name: name_gates(image.gate[name]) for name in dict.fromkeys([*first, *image.gate]) if image.gate.get(name)}
 
 
 def thumbnail(path: Path) -> str | None:
     """A small JPEG as ``data:`` URI; None where the image cannot be read."""
-    try:
-        image = decode(path)
-    except UnreadableImageError:
-        return None
-    image.thumbnail((SIDE, SIDE))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    made = make_thumbnail(path, SIDE)
+    return as_data_url(made.jpeg) if made else None

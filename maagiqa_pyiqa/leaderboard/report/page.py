@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from maagiqa_pyiqa.leaderboard.report import sections
 from maagiqa_pyiqa.leaderboard.report.gallery import gallery
@@ -17,6 +12,7 @@ from maagiqa_pyiqa.leaderboard.report.tables import raw_figures
 from maagiqa_pyiqa.leaderboard.report.view import described, failures, label, quantity
 from maagiqa_pyiqa.leaderboard.results import Results
 from maagiqa_pyiqa.leaderboard.shown import name_identical_images
+from maagiqa_pyiqa.support.pages import render_page
 
 HERE = Path(__file__).parent
 
@@ -30,44 +26,19 @@ def as_page(results: Results, image_root: Path, baseline: str | None, subsets: S
         baseline: metric the best is held against; None for the usual one.
         subsets: parts of the images to look at by themselves.
     """
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
-    template = _environment(results).get_template("page.html")
-    return template.render(
-        style=Markup(style),  # noqa: S704 (our own file)
-        style_hash=_hash(style),
-        script=Markup(script),  # noqa: S704 (our own file)
-        script_hash=_hash(script),
-        results=results,
-        findings=[sections.finding(results, split) for split in results.splits],
-        identical_images=name_identical_images(results.dataset.identical_images),
-        chance=sections.CHANCE,
-        failures=failures(results),
-        leaderboard=sections.leaderboard(results),
-        raw_figures=raw_figures(results),
-        subsets=[(subset.text, sections.subset(results, subset, baseline)) for subset in subsets],
-        scatter=sections.scatter(results),
-        groups=sections.groups(results),
-        errors=sections.errors(results, baseline),
-        gallery=gallery(results, image_root, baseline),
-    )
-
-
-def _environment(results: Results) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "label": label,
-        "quantity": quantity,
-        "described": lambda split: described(results, split),
+    values = {
+        "results": results,
+        "findings": [sections.finding(results, split) for split in results.splits],
+        "identical_images": name_identical_images(results.dataset.identical_images),
+        "chance": sections.CHANCE,
+        "failures": failures(results),
+        "leaderboard": sections.leaderboard(results),
+        "raw_figures": raw_figures(results),
+        "subsets": [(subset.text, sections.subset(results, subset, baseline)) for subset in subsets],
+        "scatter": sections.scatter(results),
+        "groups": sections.groups(results),
+        "errors": sections.errors(results, baseline),
+        "gallery": gallery(results, image_root, baseline),
     }
-    return environment
-
-
-def _hash(text: str) -> str:
-    """What the page's policy lets through: exactly this text and nothing slipped in."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    filters = {"label": label, "quantity": quantity, "described": lambda split: described(results, split)}
+    return render_page(HERE, ["page.js"], values, filters=filters)

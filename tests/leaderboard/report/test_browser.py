@@ -1,26 +1,15 @@
 """The report in a real browser: quiet, sortable, readable on a phone, in the dark and on paper."""
 
 import re
-import shutil
 
 import pytest
 
 from maagiqa_pyiqa.leaderboard.report import write_report
+from tests.helpers.browser import needs_chromium, opener
 from tests.helpers.synthetic_results import METRICS, Made, small_results
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SRCC, PROMPT_DISJOINT_SRCC, PUBLISHED_SRCC = 0, 1, 2  # the columns titled so, in order
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -33,33 +22,11 @@ def report(tmp_path_factory):
     return folder / "report.html"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def open_page(browser, report):
-    """Open the report; ``page.console`` and ``page.asked_for`` gather console messages and requests."""
-    pages = []
-
-    def open_page(width=1280, **options):
-        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        pages.append(page)
-        page.set_default_timeout(10_000)
-        page.console, page.asked_for = [], []
-        page.on("console", lambda message: page.console.append(message.text))
-        page.on("pageerror", lambda error: page.console.append(str(error)))
-        page.on("request", lambda request: page.asked_for.append(request.url))
-        page.goto(report.as_uri())
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
+    """Open the report."""
+    with opener(browser) as open_file:
+        yield lambda width=1280, **options: open_file(report, width, **options)
 
 
 def header(page, title="SRCC", nth=0):

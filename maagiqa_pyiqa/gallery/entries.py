@@ -1,0 +1,53 @@
+"""What the page knows of one image, as JSON takes it: words without effect, numbers, links."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from maagiqa_pyiqa.metrics.gates import name_gates
+from maagiqa_pyiqa.metrics.scoring import ImageScores
+from maagiqa_pyiqa.support.text import encodable, printable
+
+
+def entry(
+    result: ImageScores,
+    metrics: Sequence[str],
+    page: Path,
+    thumbnail: str | None,
+    size: tuple[int, int] | None,
+    prompt: str = "",
+) -> dict[str, object]:
+    """An image as the page's script reads it.
+
+    Args:
+        result: its scores.
+        metrics: in the order of the page, for ``scores`` and ``gates``.
+        page: file that the link to the picture starts from.
+        thumbnail: URL, None where there is none.
+        size: width and height in pixels, None where they are not known.
+        prompt: of the image, if any.
+    """
+    return {
+        "image": encodable(str(result.path)),  # as the CSV of scores has it
+        "name": printable(result.path.name),
+        "folder": printable(result.path.parent),
+        "prompt": printable(prompt),
+        "link": link(result.path, page),
+        "thumbnail": thumbnail,
+        "size": size,
+        "scores": [result.scores.get(metric) for metric in metrics],
+        "gates": [name_gates(result.gates[metric]) if metric in result.gates else None for metric in metrics],
+        "error": printable(result.error),
+    }
+
+
+def link(path: Path, page: Path) -> str:
+    """URL of a file relative to a page, with every byte of its name; absolute where they share no drive."""
+    try:
+        relative = os.path.relpath(os.path.abspath(path), os.path.realpath(page.expanduser().parent))
+    except ValueError:
+        return Path(os.path.abspath(path)).as_uri()
+    return quote(os.fsencode(Path(relative).as_posix()))
