@@ -16,6 +16,7 @@ def entry(
     result: ImageScores,
     metrics: Sequence[str],
     page: Path,
+    root: str,
     thumbnail: str | None,
     size: tuple[int, int] | None,
     prompt: str = "",
@@ -26,6 +27,7 @@ def entry(
         result: its scores.
         metrics: in the order of the page, for ``scores`` and ``gates``.
         page: file that the link to the picture starts from.
+        root: folder, see ``common_folder``, that the image's own is named from.
         thumbnail: URL, None where there is none.
         size: width and height in pixels, None where they are not known.
         prompt: of the image, if any.
@@ -33,7 +35,7 @@ def entry(
     return {
         "image": encodable(str(result.path)),  # as the CSV of scores has it
         "name": printable(result.path.name),
-        "folder": printable(result.path.parent),
+        "folder": printable(os.path.relpath(os.path.abspath(result.path.parent), root) if root else result.path.parent),
         "prompt": printable(prompt),
         "link": link(result.path, page),
         "thumbnail": thumbnail,
@@ -42,6 +44,14 @@ def entry(
         "gates": [name_gates(result.gates[metric]) if metric in result.gates else None for metric in metrics],
         "error": printable(result.error),
     }
+
+
+def common_folder(paths: Sequence[Path]) -> str:
+    """The deepest folder that all these files are in; empty where they share none."""
+    try:
+        return os.path.commonpath([os.path.abspath(path.parent) for path in paths])
+    except ValueError:  # no files, or two drives
+        return ""
 
 
 def link(path: Path, page: Path) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from maagiqa_pyiqa.gallery.entries import entry
+from maagiqa_pyiqa.gallery.entries import common_folder, entry
 from maagiqa_pyiqa.gallery.thumbnails import ThumbnailFolder, embed
 from maagiqa_pyiqa.images.ahead import map_files_ahead
 from maagiqa_pyiqa.images.thumbnails import Thumbnail, make_thumbnail
@@ -69,12 +69,13 @@ class Gallery:
         place = embed if len(self._scored) <= EMBEDDED else self._folder.write
         results = {image.path: image for image in self._scored}
         made = map_files_ahead(_thumbnail, list(results), workers=self._workers, count=2 * self._workers)
+        root = common_folder(list(results))
         entries = []
         for path, thumbnail in progress(made, total=len(results), what="thumbnails"):
             source = place(thumbnail.jpeg) if thumbnail else None
             size = (thumbnail.width, thumbnail.height) if thumbnail else None
             prompt = self._prompts.get(path, "")
-            entries.append(entry(results[path], list(self._lower_better), self._page, source, size, prompt))
+            entries.append(entry(results[path], list(self._lower_better), self._page, root, source, size, prompt))
         return entries
 
 

@@ -155,7 +155,7 @@ function ask(id, name, read = (value) => value) {
 function fillFolders() {
   const folders = [...new Set(images.map((image) => image.folder))].sort();
   byId("folder").append(...folders.map((folder) => make("option", { value: folder, textContent: folder })));
-  byId("folder-label").hidden = folders.length < 2;
+  byId("folder-field").hidden = folders.length < 2;
 }
 
 ask("words", "words", (value) => value.toLowerCase().split(/\s+/).filter(Boolean));

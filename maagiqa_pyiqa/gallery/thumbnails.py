@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from maagiqa_pyiqa.images.thumbnails import as_data_url
-from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.support.files import ASIDE_SUFFIX
 
 FOLDER_SUFFIX = "_files"
-OURS = re.compile(r"[0-9a-f]{32}\.jpg")
+OURS = re.compile(rf"[0-9a-f]{{32}}\.jpg({re.escape(ASIDE_SUFFIX)})?")
 
 
 def embed(jpeg: bytes) -> str:
@@ -42,9 +42,16 @@ class ThumbnailFolder:
         """Write a thumbnail and return its URL, relative to the page."""
         name = hashlib.sha256(jpeg).hexdigest()[:32] + ".jpg"
         if name not in self._written:
-            write_whole(self.folder / name, jpeg)
+            self._write(name, jpeg)
             self._written.add(name)
         return f"{quote(os.fsencode(self.folder.name))}/{name}"
+
+    def _write(self, name: str, jpeg: bytes) -> None:
+        """Whole or not at all, but not synced to the disk, which takes longer than making it: it can be made again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.folder / (name + ASIDE_SUFFIX)
+        aside.write_bytes(jpeg)
+        aside.replace(self.folder / name)
 
     def keep_only_written(self) -> None:
         """Remove thumbnails that were not written through this object, and the folder if nothing is left in it."""

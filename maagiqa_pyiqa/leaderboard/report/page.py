@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from maagiqa_pyiqa.leaderboard.report import sections
 from maagiqa_pyiqa.leaderboard.report.gallery import gallery
@@ -40,5 +41,9 @@ def as_page(results: Results, image_root: Path, baseline: str | None, subsets: S
         "errors": sections.errors(results, baseline),
         "gallery": gallery(results, image_root, baseline),
     }
-    filters = {"label": label, "quantity": quantity, "described": lambda split: described(results, split)}
+    filters: dict[str, Callable[..., Any]] = {
+        "label": label,
+        "quantity": quantity,
+        "described": lambda split: described(results, split),
+    }
     return render_page(HERE, ["page.js"], values, filters=filters)
