@@ -5,8 +5,8 @@ import pandas
 import pytest
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
-from maagiqa_pyiqa.leaderboard import run_metrics
 from maagiqa_pyiqa.leaderboard.run import parse_benchmark_options
+from maagiqa_pyiqa.support import reachability
 from tests.helpers import leaderboard_metrics
 from tests.helpers.benchmark_runs import N, draw
 
@@ -68,6 +68,6 @@ def options(table, tmp_path):
 @pytest.fixture
 def no_hosts(monkeypatch, tmp_path):
     """No host answers, and pyiqa's folder of weights is an empty one."""
-    monkeypatch.setattr(run_metrics, "find_unreachable", list)
+    monkeypatch.setattr(reachability, "find_unreachable", list)
     monkeypatch.setattr("pyiqa.utils.download_util.DEFAULT_CACHE_DIR", str(tmp_path / "weights"))
     return tmp_path / "weights"

@@ -182,7 +182,12 @@ def saved(tmp_path_factory):
     return save
 
 
-@pytest.fixture(scope="session", params=FAMILIES)
+# 5.24.0 asks its own output for a field that it lacks
+BROKEN = pytest.mark.skipif(transformers.__version__ == "5.24.0", reason="transformers 5.24.0 cannot run Llama 4")
+PARAMETERS = [pytest.param(name, marks=BROKEN if name == "llama4" else ()) for name in FAMILIES]
+
+
+@pytest.fixture(scope="session", params=PARAMETERS)
 def family(request):
     return request.param
 
