@@ -15,6 +15,7 @@ if os.name == "posix":
     import fcntl
 
 LOCK_FILE = ".lock"
+_held: set[IO[str]] = set()
 
 
 @contextlib.contextmanager
@@ -44,10 +45,22 @@ def folder_lock(
         file.truncate(0)
         json.dump(_this_process(), file)
         file.flush()
+        _held.add(file)
         try:
             yield
         finally:
+            _held.discard(file)
             file.truncate(0)
+
+
+def _let_go() -> None:
+    for file in _held:
+        file.close()
+
+
+if hasattr(os, "register_at_fork"):
+    # what this process forks, such as workers that load images, may outlive it for seconds, and must not hold the lock
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _open_itself(path: str, flags: int) -> int:

@@ -108,6 +108,8 @@ def _context():
 
 
 def _train(folder, words, largest_file):
+    # as in a process of its own: workers of the start server would outlive a training that is killed
+    multiprocessing.set_start_method("fork", force=True)
     os.chdir(folder)
     if largest_file is not None:  # files come to an end as on a full disk
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -73,3 +73,26 @@ def test_a_lock_beside_the_folder_outlives_a_move_of_it(tmp_path):
         with pytest.raises(FileExistsError, match=rf"runs in '{folder}'"), folder_lock(folder, "training", beside=True):
             pass
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["run_archived"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_lock_ends_with_its_process_though_a_child_lives_on(tmp_path):
+    code = (
+        "import os, signal, sys, time\n"
+        "from maagiqa_pyiqa.support.folder_lock import folder_lock\n"
+        f"with folder_lock({str(tmp_path)!r}, 'training'):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        time.sleep(60)\n"
+        "    print(child, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(process.stdout.readline())
+    try:
+        assert process.wait(60) == -signal.SIGKILL
+        with folder_lock(tmp_path, "training"):
+            os.kill(child, 0)  # it is there still
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.stdout.close()
