@@ -81,9 +81,12 @@ def test_lock_ends_with_its_process_though_a_child_lives_on(tmp_path):
         "import os, signal, sys, time\n"
         "from maagiqa_pyiqa.support.folder_lock import folder_lock\n"
         f"with folder_lock({str(tmp_path)!r}, 'training'):\n"
+        "    ready, said = os.pipe()\n"
         "    child = os.fork()\n"
         "    if child == 0:\n"
+        "        os.write(said, b'.')\n"
         "        time.sleep(60)\n"
+        "    os.read(ready, 1)\n"
         "    print(child, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
