@@ -12,6 +12,7 @@ from maagiqa_pyiqa import __version__
 from maagiqa_pyiqa.cli.outputs import abandon_standard_output, escape_what_the_terminal_lacks, prepared_outputs
 from maagiqa_pyiqa.cli.verbs import INTERRUPTED
 from maagiqa_pyiqa.support.errors import UserError
+from maagiqa_pyiqa.support.progress import without_progress
 from maagiqa_pyiqa.support.text import printable
 
 VERBS = ("score", "rank", "compare", "benchmark", "extract", "cache", "train", "describe", "split", "doctor")
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     parsed = parser.parse_args(arguments)
     try:
-        with prepared_outputs(parsed):
+        with prepared_outputs(parsed), without_progress(parsed.quiet):
             code = parsed.handler(parsed)
         sys.stdout.flush()
         return code

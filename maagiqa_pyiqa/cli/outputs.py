@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import STANDARD_OUTPUT, keep_elsewhere, require_writable, write_whole
@@ -23,6 +25,54 @@ def add_outputs(parser: argparse.ArgumentParser, content: str, *formats: str) ->
         help_text = f"write {content} as {name.upper()} to a file, a URL or - (standard output)"
         parser.add_argument(f"--{name}", metavar="FILE", help=help_text)
     parser.set_defaults(outputs=formats)
+
+
+def add_json_lines(parser: argparse.ArgumentParser, content: str) -> None:
+    """Add ``--jsonl``, after the other outputs."""
+    help_text = f"write {content} as a line of JSON each while it works, to a file or - (standard output)"
+    parser.add_argument("--jsonl", metavar="FILE", help=help_text)
+    parser.set_defaults(outputs=(*parser.get_default("outputs"), "jsonl"))
+
+
+@contextlib.contextmanager
+def json_lines(arguments: argparse.Namespace) -> Iterator[Callable[[object], None]]:
+    """Give what writes a line to ``--jsonl`` at once; it does nothing where none was asked for.
+
+    A file that refuses a line, as a full disk does, stops neither the work nor the other outputs; the end tells of it.
+
+    Raises:
+        InputError: it is a URL, which cannot grow.
+        OSError: it cannot be opened, or it refused a line.
+    """
+    target = arguments.jsonl
+    if target is None:
+        yield lambda record: None
+        return
+    if _is_url(target):
+        raise InputError(f"'--jsonl {target}': it grows while it works, so name a file or - (standard output).")
+    to_standard_output = target == STANDARD_OUTPUT
+    file = arguments.standard_output.buffer if to_standard_output else open(Path(target).expanduser(), "wb")  # noqa: SIM115
+    refusals: list[OSError] = []
+
+    def write(record: object) -> None:
+        if refusals:
+            return
+        try:
+            file.write(json.dumps(record).encode("ascii") + b"\n")
+            file.flush()
+        except BrokenPipeError:  # who reads has enough
+            raise
+        except OSError as error:
+            refusals.append(error)
+
+    try:
+        yield write
+    finally:
+        if not to_standard_output:
+            with contextlib.suppress(OSError):  # what was refused before
+                file.close()
+    if refusals:
+        raise OSError(refusals[0].errno, f"'{target}' could not be written to its end: {refusals[0].strerror}.")
 
 
 @contextlib.contextmanager

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
-from maagiqa_pyiqa.cli.outputs import add_outputs
+from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines
 from maagiqa_pyiqa.cli.scoring import Started, add_keep, add_metrics, collect, say_how_to_go_on, start_scoring
-from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_scoring_arguments, add_verb
+from maagiqa_pyiqa.cli.selection import add_selection, selection_of
+from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_quiet, add_scoring_arguments, add_verb
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
+    from maagiqa_pyiqa.metrics.selection import Selection
 
 EXAMPLES = """\
   maagiqa score pictures/
@@ -25,6 +27,8 @@ EXAMPLES = """\
   maagiqa score pictures/ -m mine=maagiqa-lite=experiments/mine/models/net_best.pth
   maagiqa score pictures/ -m maagiqa --device cuda --batch-size 32 --json scores.json
   maagiqa score pictures/ --gallery gallery.html
+  maagiqa score pictures/ --percentile 90 --csv best.csv --quiet
+  maagiqa score pictures/ --jsonl - | head -n 20
   maagiqa score pictures/ -m maagiqa --engine ray --device cuda --actors 8 --parquet scores.parquet
 """
 
@@ -35,7 +39,10 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_inputs(parser)
     add_metrics(parser)
     add_outputs(parser, "scores and failures", "csv", "json", "parquet")
+    add_json_lines(parser, "each image")
     add_gallery(parser)
+    add_selection(parser)
+    add_quiet(parser)
     add_scoring_arguments(parser)
     add_keep(parser)
     add_engine(parser, "copies of the metrics")
@@ -45,29 +52,49 @@ def run(arguments: argparse.Namespace) -> int:
     """Score and report; 1 if anything could not be scored, 130 if it was interrupted."""
     from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
-    from maagiqa_pyiqa.metrics.ranking import sort_best_first
-    from maagiqa_pyiqa.metrics.score_tables import ScoreTable
 
+    selection = selection_of(arguments)
     entrants = parse_scorers(arguments.metric or ["maagiqa-lite"])
     paths = find_files(arguments.inputs)
     check_gallery(arguments, paths)
-    unavailable, stream = (start_scoring if arguments.engine == "local" else _start_ray)(arguments, paths, entrants)
-    for name, reason in unavailable.items():
-        print(f"metric {name} cannot run here: {printable(reason)}", file=sys.stderr)
-    metrics = [name for name in entrants if name not in unavailable]
-    if not metrics:
-        return 1
-    scored, interrupted = collect(stream, len(paths))
-    results = sort_best_first(scored, metrics[0], entrants[metrics[0]].lower_better)
-    table = ScoreTable(results, metrics, unavailable)
-    scored_by = {name: entrants[name] for name in metrics}
-    show_with_gallery(arguments, table, results, scored_by, parquet=table.as_parquet)
-    failed = [result for result in results if result.errors]
-    _report_failures(failed)
-    if interrupted:
-        say_how_to_go_on(arguments, len(scored), len(paths))
-        return 130
-    return 1 if failed or unavailable else 0
+    with json_lines(arguments) as write_line:
+        start = start_scoring if arguments.engine == "local" else _start_ray
+        unavailable, stream = start(arguments, paths, entrants)
+        for name, reason in unavailable.items():
+            print(f"metric {name} cannot run here: {printable(reason)}", file=sys.stderr)
+        available = {name: entrant for name, entrant in entrants.items() if name not in unavailable}
+        if not available:
+            return 1
+        scored, interrupted = collect(stream, len(paths), write_line)
+        _show(arguments, scored, available, unavailable, selection)
+        failed = [result for result in scored if result.errors]
+        _report_failures(failed)
+        if interrupted:
+            say_how_to_go_on(arguments, len(scored), len(paths))
+            return 130
+        return 1 if failed or unavailable else 0
+
+
+def _show(
+    arguments: argparse.Namespace,
+    scored: Sequence[ImageScores],
+    entrants: Mapping[str, Entrant],
+    unavailable: Mapping[str, str],
+    selection: Selection,
+) -> None:
+    """Write and print what was selected, best first by the first metric; where nothing was, failures are rows too."""
+    from maagiqa_pyiqa.metrics.ranking import sort_best_first
+    from maagiqa_pyiqa.metrics.score_tables import ScoreTable
+
+    metrics = list(entrants)
+    lower_better = [name for name, entrant in entrants.items() if entrant.lower_better]
+    results = sort_best_first(scored, metrics[0], metrics[0] in lower_better)
+    selected = selection.select(results, metrics[0])
+    images, places = list(selected.values()), None if selection.is_everything else list(selected)
+    table = ScoreTable(images, metrics, unavailable, lower_better, places)
+    # a gallery lists failures by themselves
+    shown = images if selection.is_everything else [*images, *(one for one in scored if not one.scores)]
+    show_with_gallery(arguments, table, shown, entrants, parquet=table.as_parquet)
 
 
 def _start_ray(arguments: argparse.Namespace, paths: Sequence[Path], entrants: Mapping[str, Entrant]) -> Started:

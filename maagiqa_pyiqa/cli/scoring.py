@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,17 @@ def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], entrants
     return {**unavailable, **unknown}, score_with_store(store, keys, metrics, paths, **options)
 
 
-def collect(stream: Iterator[ImageScores], total: int) -> tuple[list[ImageScores], bool]:
-    """Take scores until they end, or Ctrl-C or SIGTERM asks to stop; the second value says which."""
+def collect(
+    stream: Iterator[ImageScores], total: int, write_line: Callable[[object], None] = lambda record: None
+) -> tuple[list[ImageScores], bool]:
+    """Take scores until they end, or Ctrl-C or SIGTERM asks to stop; the second value says which.
+
+    Args:
+        stream: the scores.
+        total: how many there will be.
+        write_line: is given a record of each at once.
+    """
+    from maagiqa_pyiqa.metrics.score_tables import as_record
     from maagiqa_pyiqa.support.progress import progress
     from maagiqa_pyiqa.support.stopping import set_by_signals
 
@@ -90,6 +99,7 @@ def collect(stream: Iterator[ImageScores], total: int) -> tuple[list[ImageScores
         with contextlib.suppress(KeyboardInterrupt):  # a second signal
             for result in progress(stream, total=total):
                 results.append(result)
+                write_line(as_record(result))
                 if stop.is_set():
                     break
             else:

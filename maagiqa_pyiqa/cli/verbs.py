@@ -37,7 +37,7 @@ def add_verb(
         epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(handler=handler)
+    parser.set_defaults(handler=handler, quiet=False)
     return parser
 
 
@@ -91,6 +91,11 @@ def add_resampling(parser: argparse.ArgumentParser, resamples: int | None, seed:
     parser.add_argument("--seed", type=int, default=seed, metavar="N", help=help_text)
 
 
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add ``--quiet``."""
+    parser.add_argument("--quiet", action="store_true", help="print neither table nor progress, only what failed")
+
+
 def add_shares(parser: argparse._ActionsContainer, where: str) -> None:
     """Add ``--val`` and ``--test``, shares of the images in a split; ``where`` says when they count."""
     for part, share in (("val", VAL), ("test", TEST)):
@@ -105,11 +110,12 @@ def add_engine(parser: argparse.ArgumentParser, copies: str) -> None:
 
 
 def show(arguments: argparse.Namespace, table: Table, **others: Callable[[], str | bytes]) -> None:
-    """Write a table to where ``--csv``, ``--json`` and ``others`` say, and print it, also if that failed."""
+    """Write a table to where ``--csv``, ``--json`` and ``others`` say; unless quiet print it, also if that failed."""
     try:
         write_outputs(arguments, csv=table.as_csv, json=table.as_json, **others)
     finally:
-        print(table.as_text())
+        if not arguments.quiet:
+            print(table.as_text())
 
 
 def positive(text: str) -> int:

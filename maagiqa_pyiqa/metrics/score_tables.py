@@ -1,11 +1,11 @@
-"""Scores and rankings as people and programs read them: plain text, CSV, JSON, Parquet."""
+"""Scores and rankings as people and programs read them: plain text, CSV, JSON and its lines, Parquet."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,20 +15,40 @@ from maagiqa_pyiqa.metrics.scoring import ImageScores
 from maagiqa_pyiqa.support.csv_files import as_csv
 from maagiqa_pyiqa.support.text import encodable, printable
 
+UP, DOWN = "\u2191", "\u2193"  # higher and lower scores are better
+
+
+def as_record(image: ImageScores) -> dict[str, Any]:
+    """Path, scores by metric and error (None where there is none) of an image, as JSON has it."""
+    return {"image": str(image.path), "scores": image.scores, "error": image.error or None}
+
+
+def with_arrow(metric: str, lower_better: Collection[str]) -> str:
+    """A metric's name with the direction in which its scores are better."""
+    return f"{metric} {DOWN if metric in lower_better else UP}"
+
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores of images by ``metrics``, in the order of ``images``; ``unavailable`` metrics with the reason."""
+    """Scores of images by ``metrics``, in the order of ``images``.
+
+    ``unavailable`` metrics come with the reason; ``lower_better`` names those of which lower scores are better.
+    ``places`` are the ranks where the images are a part of all, each with a score.
+    """
 
     images: Sequence[ImageScores]
     metrics: Sequence[str]
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    lower_better: Collection[str] = ()
+    places: Sequence[int] | None = None
 
     def as_text(self) -> str:
         """Ranked table of the images that have a score."""
-        widths = [max(len(metric), 8) for metric in self.metrics]
-        lines = [_line("rank", self.metrics, widths, "image")]
-        for rank, image in enumerate((image for image in self.images if image.scores), start=1):
+        titles = [with_arrow(metric, self.lower_better) for metric in self.metrics]
+        widths = [max(len(title), 8) for title in titles]
+        lines = [_line("rank", titles, widths, "image")]
+        scored = [image for image in self.images if image.scores]
+        for rank, image in zip(self.places or range(1, len(scored) + 1), scored, strict=True):
             cells = [f"{image.scores[m]:.4f}" if m in image.scores else "-" for m in self.metrics]
             lines.append(_line(rank, cells, widths, image.path))
         return "\n".join(lines)
@@ -42,11 +62,14 @@ class ScoreTable:
         return as_csv(["image", *self.metrics, "error"], rows)
 
     def as_json(self) -> str:
-        """An object with ``images`` (path, scores, error) and ``unavailable_metrics``."""
-        images = [
-            {"image": str(image.path), "scores": image.scores, "error": image.error or None} for image in self.images
-        ]
-        return _json({"images": images, "unavailable_metrics": dict(self.unavailable)})
+        """An object with ``images`` (path, scores, error), ``lower_better`` and ``unavailable_metrics``."""
+        return _json(
+            {
+                "images": [as_record(image) for image in self.images],
+                "lower_better": {metric: metric in self.lower_better for metric in self.metrics},
+                "unavailable_metrics": dict(self.unavailable),
+            }
+        )
 
     def as_frame(self) -> pandas.DataFrame:
         """Columns ``image``, one per metric (NaN where there is none), ``error`` (None where there is none)."""
@@ -61,7 +84,6 @@ class ScoreTable:
     def as_parquet(self) -> bytes:
         """Columns ``image``, one per metric, ``error``, null where there is none."""
         import pyarrow
-        from pyarrow import parquet
 
         scores = {m: [image.scores.get(m) for image in self.images] for m in self.metrics}
         columns = {
@@ -69,9 +91,7 @@ class ScoreTable:
             **{metric: pyarrow.array(values, pyarrow.float64()) for metric, values in scores.items()},
             "error": pyarrow.array([encodable(image.error) or None for image in self.images], pyarrow.string()),
         }
-        content = io.BytesIO()
-        parquet.write_table(pyarrow.table(columns), content)
-        return content.getvalue()
+        return _parquet(pyarrow.table(columns))
 
 
 class RankedImage(NamedTuple):
@@ -85,27 +105,35 @@ class RankedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class RankingTable:
-    """The best images of each prompt."""
+    """The best images of each prompt by ``metric``."""
 
     rows: Sequence[RankedImage]
+    metric: str
+    lower_better: bool = False
 
     @classmethod
-    def from_ranking(cls, ranking: Mapping[str, Sequence[ImageScores]], metric: str) -> RankingTable:
+    def from_ranking(
+        cls, ranking: Mapping[str, Sequence[ImageScores]], metric: str, lower_better: bool = False
+    ) -> RankingTable:
         """Table of what ``rank_by_prompt`` gives for ``metric``."""
         return cls(
             [
                 RankedImage(prompt, rank, image.scores[metric], str(image.path))
                 for prompt, images in ranking.items()
                 for rank, image in enumerate(images, start=1)
-            ]
+            ],
+            metric,
+            lower_better,
         )
 
     def as_text(self) -> str:
         """Rank, score and image, each group under its prompt."""
-        lines: list[str] = []
+        title = with_arrow(self.metric, [self.metric] if self.lower_better else [])
+        widths = [max(len(title), 8)]
+        lines = [_line("rank", [title], widths, "image")]
         for row in self.rows:
             lines += [printable(row.prompt)] if row.prompt and row.rank == 1 else []
-            lines.append(f"{row.rank:>4}  {row.score:>8.4f}  {printable(row.image)}")
+            lines.append(_line(row.rank, [f"{row.score:.4f}"], widths, row.image))
         return "\n".join(lines)
 
     def as_csv(self) -> str:
@@ -116,10 +144,30 @@ class RankingTable:
         """A list of objects with the same fields."""
         return _json([row._asdict() for row in self.rows])
 
+    def as_parquet(self) -> bytes:
+        """The same columns."""
+        import pyarrow
+
+        types = (pyarrow.string(), pyarrow.int64(), pyarrow.float64(), pyarrow.string())
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(types)
+        arrays = [
+            pyarrow.array([encodable(cell) if isinstance(cell, str) else cell for cell in column], kind)
+            for column, kind in zip(columns, types, strict=True)
+        ]
+        return _parquet(pyarrow.table(arrays, list(RankedImage._fields)))
+
 
 def _line(rank: object, cells: Sequence[str], widths: Sequence[int], image: object) -> str:
     columns = "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
     return f"{rank:>4}  {columns}  {printable(image)}"
+
+
+def _parquet(table: Any) -> bytes:
+    from pyarrow import parquet
+
+    content = io.BytesIO()
+    parquet.write_table(table, content)
+    return content.getvalue()
 
 
 def _json(content: Any) -> str:

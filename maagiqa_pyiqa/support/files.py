@@ -39,14 +39,12 @@ def require_writable(path: str | Path) -> None:
         raise IsADirectoryError(errno.EISDIR, f"output '{path}' is a folder; name a file in it.")
     try:
         if _is_special(target):
-            os.close(os.open(target, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
+            _require_permission(target)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         with _aside(target):
             pass
     except OSError as error:
-        if error.errno == errno.ENXIO:  # a pipe whose reader has yet to come
-            return
         raise OSError(error.errno, f"output '{path}' cannot be written: {error.strerror}.") from error
 
 
@@ -119,9 +117,18 @@ def _mode_of(path: Path) -> int:
     return 0o666 & ~mask
 
 
+def _require_permission(special: Path) -> None:
+    """Check a device by opening it; a pipe is left alone: its reader would take the closing for the end."""
+    if not special.is_fifo():
+        os.close(os.open(special, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
+    elif not os.access(special, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def _through_links(path: str | Path) -> Path:
     path = Path(path).expanduser()
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    # /dev/stdout and what a shell puts for >(command) are links to what has no path
+    return Path(os.path.realpath(path)) if path.is_symlink() and not _is_special(path) else path
 
 
 def _is_special(path: Path) -> bool:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from tqdm import tqdm
 
 LINE_SECONDS = 30.0
+_SILENT = ContextVar("silent", default=False)
+
+
+@contextlib.contextmanager
+def without_progress(silent: bool = True) -> Iterator[None]:
+    """Show no progress while the block runs."""
+    token = _SILENT.set(silent)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
 
 
 def progress(
@@ -24,7 +37,7 @@ def progress(
         what: the name of the work.
         initial: how much of it was done before.
     """
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not _SILENT.get():
         return tqdm(items or None, total=total, unit=unit, desc=what or None, initial=initial, disable=not total)
     return ProgressLines(items, total, unit, what, initial)
 
@@ -58,7 +71,7 @@ class ProgressLines:
         """Count, and print a line if the last is half a minute ago."""
         self.n += int(n)
         now = time.monotonic()
-        if self._total and now - self._last >= LINE_SECONDS:
+        if self._total and now - self._last >= LINE_SECONDS and not _SILENT.get():
             self._last = now
             print(f"{self._name}{self._state(now - self._start)}", file=sys.stderr, flush=True)
 

@@ -33,7 +33,7 @@ def test_scores_all_and_lists_the_unreadable(folder, capsys):
     )
     out, err = capsys.readouterr()
     assert code == 1
-    assert out.splitlines()[0].split() == ["rank", "maagiqa-lite", "entropy", "image"]
+    assert out.splitlines()[0].split() == ["rank", "maagiqa-lite", "\u2191", "entropy", "\u2191", "image"]
     assert "2 not scored" in err
     assert "empty.png: empty file" in err
     with table.open() as file:

@@ -21,15 +21,20 @@ IMAGES = (
 
 @pytest.fixture
 def table():
-    return ScoreTable(IMAGES, ["piqe", "maagiqa-lite"], {"brisque": "no weights"})
+    return ScoreTable(IMAGES, ["piqe", "maagiqa-lite"], {"brisque": "no weights"}, ["piqe"])
 
 
 def test_text_ranks_what_has_a_score(table):
     assert table.as_text().splitlines() == [
-        "rank      piqe  maagiqa-lite  image",
-        "   1    0.3000        3.2500  b, c.png",
-        "   2    2.0000             -  a.png",
+        "rank    piqe \u2193  maagiqa-lite \u2191  image",
+        "   1    0.3000          3.2500  b, c.png",
+        "   2    2.0000               -  a.png",
     ]
+
+
+def test_text_of_a_part_has_the_ranks_among_all():
+    lines = ScoreTable([IMAGES[1]], ["piqe"], places=[7]).as_text().splitlines()
+    assert lines[1].split() == ["7", "2.0000", "a.png"]
 
 
 def test_csv_has_a_row_for_every_image_and_loses_no_digit(table):
@@ -45,6 +50,7 @@ def test_csv_has_a_row_for_every_image_and_loses_no_digit(table):
 def test_json_has_the_same_and_what_cannot_run(table):
     content = json.loads(table.as_json())
     assert content["unavailable_metrics"] == {"brisque": "no weights"}
+    assert content["lower_better"] == {"piqe": True, "maagiqa-lite": False}
     assert content["images"][1] == {"image": "a.png", "scores": {"piqe": 2.0}, "error": "maagiqa-lite: too dark"}
     assert content["images"][0]["error"] is None
 
@@ -63,6 +69,7 @@ def test_a_ranking_has_its_groups_under_their_prompts():
     ranking = {"a cat": [IMAGES[1], IMAGES[0]], "nothing": [], "a dog": [IMAGES[0]]}
     table = RankingTable.from_ranking(ranking, "piqe")
     assert table.as_text().splitlines() == [
+        "rank    piqe \u2191  image",
         "a cat",
         "   1    2.0000  a.png",
         "   2    0.3000  b, c.png",
@@ -71,12 +78,23 @@ def test_a_ranking_has_its_groups_under_their_prompts():
     ]
     rows = list(csv.DictReader(io.StringIO(table.as_csv())))
     assert rows[2] == {"prompt": "a dog", "rank": "1", "score": "0.30000000000000004", "image": "b, c.png"}
+    assert parquet.read_table(io.BytesIO(table.as_parquet())).to_pylist()[2] == {
+        **rows[2],
+        "rank": 1,
+        "score": 0.1 + 0.2,
+    }
     assert json.loads(table.as_json())[0] == {"prompt": "a cat", "rank": 1, "score": 2.0, "image": "a.png"}
 
 
 def test_a_ranking_without_prompts_has_no_headings():
     table = RankingTable.from_ranking({"": [IMAGES[0]]}, "piqe")
-    assert table.as_text() == "   1    0.3000  b, c.png"
+    assert table.as_text().splitlines() == ["rank    piqe \u2191  image", "   1    0.3000  b, c.png"]
+
+
+def test_a_ranking_of_nothing_has_its_columns_all_the_same():
+    table = RankingTable.from_ranking({"a cat": []}, "piqe", lower_better=True)
+    assert table.as_text() == "rank    piqe \u2193  image"
+    assert parquet.read_table(io.BytesIO(table.as_parquet())).column_names == ["prompt", "rank", "score", "image"]
 
 
 # ------------------------------------------------------------------------------------- names as somebody made them up
@@ -99,7 +117,7 @@ def test_no_name_forges_a_row_of_the_text(hostile):
     assert lines[1].endswith(r"x.png\n   1    9.9999  forged.png")
     assert lines[2].endswith(r"caf\udce9.png")
     prompts = {FORGED: hostile.images[:1]}
-    assert len(RankingTable.from_ranking(prompts, "piqe").as_text().splitlines()) == 2
+    assert len(RankingTable.from_ranking(prompts, "piqe").as_text().splitlines()) == 3  # header, prompt, image
 
 
 def test_no_cell_of_a_csv_is_a_formula_or_a_row_of_its_own(hostile):

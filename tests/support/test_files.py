@@ -64,6 +64,25 @@ def test_a_pipe_is_written_through_and_stays(tmp_path):
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
+def test_a_pipe_that_is_checked_before_has_not_ended_for_its_reader(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    require_writable(tmp_path / "pipe")
+    write_whole(tmp_path / "pipe", "through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="no /dev/fd here")
+def test_a_pipe_that_only_a_descriptor_names_is_written_through():
+    reading, writing = os.pipe()
+    require_writable(f"/dev/fd/{writing}")
+    write_whole(f"/dev/fd/{writing}", "through")
+    assert os.read(reading, 100) == b"through"
+    os.close(reading)
+    os.close(writing)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_full_device_stays_and_the_message_says_where_the_content_went(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
