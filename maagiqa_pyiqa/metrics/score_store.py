@@ -80,16 +80,16 @@ class ScoreStore:
 
     # ---------------------------------------------------------------------------------------------------------- scores
 
-    def read(self, participant: str, keys: Iterable[bytes]) -> dict[bytes, KeptScore]:
-        """What is kept of a participant for those of the images that it has seen."""
-        wanted = set(keys)
+    def read(self, participant: str, keys: Iterable[bytes] | None = None) -> dict[bytes, KeptScore]:
+        """What is kept of a participant for those of the images, by default of all, that it has seen."""
+        wanted = None if keys is None else set(keys)
         rows = self._database.execute(
             "SELECT pixel_key, score, gate, error FROM scores WHERE participant = ?", (participant,)
         )
         return {
             key: KeptScore(score, json.loads(gate) if gate else None, error)
             for key, score, gate, error in rows
-            if key in wanted
+            if wanted is None or key in wanted
         }
 
     def write(self, participant: str, scores: Mapping[bytes, KeptScore]) -> None:
