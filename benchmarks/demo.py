@@ -91,10 +91,10 @@ def contact_sheet(results: Sequence[ImageScores], metric: str) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for index, result in enumerate(results):
         x, y = 10 + index % columns * cell[0], 10 + index // columns * cell[1]
-        thumbnail = Image.open(result.path)
+        thumbnail = Image.open(str(result.path))
         thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
         sheet.paste(thumbnail, (x, y + THUMBNAIL - thumbnail.height))
-        version = result.path.stem.rsplit("_", 1)[1]
+        version = Path(str(result.path)).stem.rsplit("_", 1)[1]
         draw.text((x, y + THUMBNAIL + 3), f"{result.scores[metric]:.2f}  {version}", fill="black", font_size=16)
     return sheet
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
+from maagiqa_pyiqa.cli.scoring import add_keep, add_semantics
 from maagiqa_pyiqa.cli.verbs import add_resampling, add_scoring_arguments, add_verb
 from maagiqa_pyiqa.data import public_datasets
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
 EXAMPLES = """\
   maagiqa benchmark --dataset agiqa-3k --data AGIQA-3K
   maagiqa benchmark --dataset agiqa-3k --data AGIQA-3K -m piqe -m ours=maagiqa-lite=experiments/x/models/net_best.pth
-  maagiqa benchmark --dataset csv --csv mine.csv --mos-column score --group-column model -m piqe \\
+  maagiqa benchmark mine.csv --mos-column score --group-column model -m piqe \\
       -m reward=csv:rewards.csv:reward --where 'model=sdxl & prompt~cat'
   maagiqa benchmark -opt benchmark_agiqa3k --data AGIQA-3K --resamples 5000
 """
@@ -32,8 +34,10 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         help="NAME, NAME=CHECKPOINT, LABEL=NAME=CHECKPOINT or LABEL=csv:FILE:COLUMN (-COLUMN where lower is better); "
         "repeatable (default: ours, and the best known of pyiqa)",
     )
+    add_semantics(parser)
     parser.add_argument("-opt", metavar="YAML", help="option file by path or name; the command line goes before it")
     parser.add_argument("--out", metavar="DIR", help="where scores and report go (default: benchmark/DATASET)")
+    add_keep(parser)
     add_resampling(parser, resamples=None, seed=None, seeded=" and of metrics that crop")
     add_scoring_arguments(parser, batch_size=None, workers=None)
     parser.add_argument("--retry-failed", action="store_true", default=None, help="try images again that failed before")
@@ -44,6 +48,9 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "inputs", nargs="?", metavar="LIST", help="CSV, Parquet or JSON lines of images and MOS, for --dataset csv"
+    )
     names = f"{', '.join(public_datasets.PUBLIC_DATASETS)} or csv"
     parser.add_argument("--dataset", metavar="NAME", help=f"{names} (default: agiqa-3k)")
     parser.add_argument(
@@ -53,8 +60,10 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the dataset, or that a CSV's paths start from",
     )
-    parser.add_argument("--csv", metavar="FILE", help="table of --dataset csv")
-    parser.add_argument("--path-column", metavar="NAME", help="column of image paths (default: name)")
+    parser.add_argument("--csv", metavar="FILE", help="the same as LIST")
+    parser.add_argument(
+        "--column", "--path-column", dest="path_column", metavar="NAME", help="column of image paths (default: name)"
+    )
     parser.add_argument("--mos-column", metavar="NAME", help="column of MOS (default: mos)")
     parser.add_argument("--prompt-column", metavar="NAME", help="column of prompts (default: prompt)")
     parser.add_argument(
@@ -80,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.support.option_files import read_option_file
 
     from_file = read_option_file(arguments.opt) if arguments.opt else {}
+    if arguments.inputs is not None:
+        _take_list(arguments)
     named = {key: value for key, value in vars(arguments).items() if key in OPTION_KEYS and value is not None}
     options = parse_benchmark_options({**from_file, **named}, arguments.opt or "benchmark")
     results = run_benchmark(options)
@@ -91,3 +102,19 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{printable(participant.name)} {words}: {printable(participant.reason)}", file=sys.stderr)
     print(f"\nreport, tables, results and scores are in {printable(options.folder)}")
     return 1 if failed else 0
+
+
+def _take_list(arguments: argparse.Namespace) -> None:
+    """Use the list that was named by itself as the dataset."""
+    from maagiqa_pyiqa.images.sources import is_url
+    from maagiqa_pyiqa.leaderboard.datasets import OWN
+    from maagiqa_pyiqa.support.tables import SUFFIXES, is_table
+
+    if is_url(arguments.inputs) or not is_table(arguments.inputs):
+        raise InputError(
+            f"'{arguments.inputs}' is no list ({', '.join(SUFFIXES)}): a benchmark needs the MOS of each image, so "
+            "name a list of images and MOS on this machine, or --dataset NAME --data DIR."
+        )
+    if arguments.csv is not None or arguments.dataset not in (None, OWN):
+        raise InputError(f"'{arguments.inputs}' is a dataset of its own; leave --csv and --dataset out.")
+    arguments.dataset, arguments.csv = OWN, arguments.inputs

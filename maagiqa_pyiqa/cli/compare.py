@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maagiqa_pyiqa.cli.inputs import add_list_options, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_outputs
 from maagiqa_pyiqa.cli.scoring import (
     add_keep,
@@ -23,6 +24,7 @@ from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.comparison import Comparison, Keys, PairBy
     from maagiqa_pyiqa.metrics.scoring import ImageScores
@@ -39,7 +41,10 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     summary = "Compare two folders of images, such as of two generators: the difference, how sure it is, and where."
     parser = add_verb(verbs, "compare", summary, EXAMPLES, run)
     for name in ("a", "b"):
-        parser.add_argument(name, metavar=name.upper(), help="folder, image file, glob or CSV of paths")
+        parser.add_argument(
+            name, metavar=name.upper(), help="folder, image file, glob, tar, list of paths, or URL of one"
+        )
+    add_list_options(parser)
     parser.add_argument(
         "--pair-by",
         choices=("name", "prompt"),
@@ -56,12 +61,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score and compare; 1 if anything could not be scored, 130 if it was interrupted, and then nothing else."""
-    from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
     from maagiqa_pyiqa.metrics.comparison_table import ComparisonTable
 
-    entrants = parse_scorers(arguments.metric or ["maagiqa-lite"])
-    groups = [find_files([arguments.a]), find_files([arguments.b])]
+    entrants = parse_scorers(arguments.metric or ["maagiqa-lite"], arguments.semantics)
+    groups = [find_inputs(arguments, [name]).paths for name in (arguments.a, arguments.b)]
     keys = [_keys(arguments, folder, paths) for folder, paths in zip((arguments.a, arguments.b), groups, strict=True)]
     paths = list(dict.fromkeys(path for group in groups for path in group))
     unavailable, stream = start_scoring(arguments, paths, entrants)
@@ -78,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed or unavailable else 0
 
 
-def _keys(arguments: argparse.Namespace, folder: str, paths: Sequence[Path]) -> Keys:
+def _keys(arguments: argparse.Namespace, folder: str, paths: Sequence[ImagePath]) -> Keys:
     """What each image of a group can be paired by."""
     if arguments.pair_by == "name" and arguments.per_prompt:
         raise InputError("'--per-prompt' is for pairs by prompt; leave it out, or say '--pair-by prompt'.")
@@ -93,8 +97,9 @@ def _pair_by(arguments: argparse.Namespace) -> PairBy:
     return arguments.pair_by or ("prompt" if arguments.per_prompt else "name")
 
 
-def _name_within(folder: str, path: Path) -> str:
+def _name_within(folder: str, image: ImagePath) -> str:
     """The path from the folder on, without its extension; the base name of what is in no folder."""
+    path = Path(str(image))
     inner = path.relative_to(folder) if Path(folder).is_dir() else Path(path.name)
     return str(inner.with_suffix(""))
 
@@ -109,7 +114,7 @@ def _report_failures(results: Sequence[ImageScores]) -> bool:
 def _compare(
     arguments: argparse.Namespace,
     entrants: Sequence[Entrant],
-    groups: Sequence[Sequence[Path]],
+    groups: Sequence[Sequence[ImagePath]],
     keys: Sequence[Keys],
     results: Sequence[ImageScores],
 ) -> list[Comparison]:

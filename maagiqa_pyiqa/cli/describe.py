@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
-from maagiqa_pyiqa.cli.verbs import add_device, add_dtype, add_inputs, add_verb, positive
+from maagiqa_pyiqa.cli.verbs import add_device, add_dtype, add_verb, positive
 from maagiqa_pyiqa.semantics.extractor import list_specs
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.semantics.protocol import DescribingExtractor
 
 EXAMPLES = """\
@@ -44,11 +45,10 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask and print; 1 if an image could not be read."""
     from maagiqa_pyiqa.images.decoding import UnreadableImageError
-    from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.semantics.extractor import create_describer
     from maagiqa_pyiqa.support.devices import default_device
 
-    paths = find_files(arguments.inputs)
+    paths = find_inputs(arguments).paths
     model = create_describer(arguments.semantics, arguments.device or default_device(), arguments.dtype)
     answers, failed = [], 0
     for path in paths:
@@ -64,11 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _ask(model: DescribingExtractor, path: Path, prompt: str, limit: int) -> str:
+def _ask(model: DescribingExtractor, image: ImagePath, prompt: str, limit: int) -> str:
     """Print the question and, as it is written, the answer; return the answer."""
     words = []
     print(f"  {QUESTIONS.get(prompt, prompt)}\n    ", end="", flush=True)
-    for piece in model.describe(path, prompt, limit):
+    for piece in model.describe(image, prompt, limit):
         print("\n    ".join(map(printable, piece.split("\n"))), end="", flush=True)
         words.append(piece)
     print()

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
 from maagiqa_pyiqa.cli.verbs import (
     add_batch_size,
     add_device,
     add_dtype,
     add_engine,
-    add_inputs,
     add_verb,
     positive,
 )
@@ -37,10 +37,12 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     """Add the verb."""
     summary = "Extract semantic features into a cache; what is there is skipped, so run it again after any stop."
     parser = add_verb(verbs, "extract", summary, EXAMPLES, run)
-    add_inputs(parser, "image files, folders, globs, CSVs of paths, uncompressed tars, or URLs of them")
+    add_inputs(parser)
     parser.add_argument("--cache", required=True, metavar="DIR", help="cache directory or URL (s3://, gs://, hf://)")
     parser.add_argument(
+        "--semantics",
         "--extractor",
+        dest="extractor",
         default="mplug-owl2",
         metavar="SPEC",
         help=f"{list_specs(running_model=True)} (default mplug-owl2)",
@@ -53,8 +55,6 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="take every N-th image from the I-th on")
     add_engine(parser, "models")
-    parser.add_argument("--column", metavar="NAME", help="column of a CSV that holds paths")
-    parser.add_argument("--root", metavar="DIR", help="folder that a CSV's paths start from (default: the CSV's)")
     parser.add_argument("--retry-failed", action="store_true", help="try images again that could not be extracted")
     parser.add_argument("--workers", type=positive, default=4, metavar="N", help="threads that decode (default 4)")
     add_outputs(parser, "what became of the images", "json")
@@ -62,10 +62,10 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Extract and report; 1 if an image failed, 130 if it was interrupted."""
-    from maagiqa_pyiqa.images.sources import find_sources, take_shard
+    from maagiqa_pyiqa.images.sources import take_shard
     from maagiqa_pyiqa.support.devices import default_device
 
-    sources = take_shard(find_sources(arguments.inputs, arguments.column, arguments.root), arguments.shard)
+    sources = take_shard(find_inputs(arguments).sources, arguments.shard)
     extractor_options = {
         "spec": arguments.extractor,
         "device": arguments.device or default_device(),

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.verbs import Table, show
-from maagiqa_pyiqa.images.sources import is_url
+from maagiqa_pyiqa.images.sources import is_url, only_files
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
 
@@ -26,11 +27,12 @@ def add_gallery(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(outputs=(*parser.get_default("outputs"), "gallery"))
 
 
-def check_gallery(arguments: argparse.Namespace, paths: Sequence[Path]) -> None:
+def check_gallery(arguments: argparse.Namespace, paths: Sequence[ImagePath]) -> None:
     """Refuse before the work a page whose thumbnails would have no place, or would be scored next time.
 
     Raises:
-        InputError: it is no file on this machine; or it lies in a folder that is searched, with a folder beside it.
+        InputError: it is no file on this machine, or an image is none; or it lies in a folder that is searched, with a
+            folder beside it.
     """
     from maagiqa_pyiqa.gallery.gallery import EMBEDDED
 
@@ -39,6 +41,7 @@ def check_gallery(arguments: argparse.Namespace, paths: Sequence[Path]) -> None:
         return
     if target == STANDARD_OUTPUT or is_url(target):
         raise InputError(f"'--gallery {target}': a gallery links to the pictures, so name a file on this machine.")
+    only_files(paths)
     page = Path(os.path.realpath(Path(target).expanduser()))
     for folder in (item for item in arguments.inputs if len(paths) > EMBEDDED and os.path.isdir(item)):
         if Path(os.path.realpath(folder)) in page.parents:
@@ -53,7 +56,7 @@ def show_with_gallery(
     table: Table,
     images: Sequence[ImageScores],
     entrants: Mapping[str, Entrant],
-    prompts: Mapping[Path, str] | None = None,
+    prompts: Mapping[ImagePath, str] | None = None,
     **others: Callable[[], str | bytes],
 ) -> None:
     """As ``verbs.show``, and the gallery of these images by the metrics of these entrants if one was asked for."""

@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.copies import CopyFolder
 from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
+from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines
-from maagiqa_pyiqa.cli.scoring import add_keep, add_prompts, collect, read_prompts_of, say_how_to_go_on, start_scoring
+from maagiqa_pyiqa.cli.scoring import (
+    add_keep,
+    add_prompts,
+    add_semantics,
+    collect,
+    read_prompts_of,
+    say_how_to_go_on,
+    start_scoring,
+)
 from maagiqa_pyiqa.cli.selection import add_limits, limits_of
-from maagiqa_pyiqa.cli.verbs import add_inputs, add_quiet, add_scoring_arguments, add_verb, positive
+from maagiqa_pyiqa.cli.verbs import add_quiet, add_scoring_arguments, add_verb, positive
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
     from maagiqa_pyiqa.metrics.selection import Selection
@@ -40,6 +50,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_inputs(parser)
     parser.add_argument("--top", type=positive, metavar="K", help="how many to keep, of each prompt (default: all)")
     add_prompts(parser)
+    add_semantics(parser)
     parser.add_argument(
         "-m", "--metric", default="maagiqa-lite", metavar="NAME", help="as in maagiqa score (default maagiqa-lite)"
     )
@@ -59,16 +70,16 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, rank, copy; 1 if an image could not be scored, 130 if it was interrupted, and then nothing else."""
-    from maagiqa_pyiqa.images.sources import find_files
+    from maagiqa_pyiqa.images.sources import only_files
     from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
 
     limits = limits_of(arguments)
-    entrants = parse_scorers([arguments.metric])
+    entrants = parse_scorers([arguments.metric], arguments.semantics)
     ((metric, entrant),) = entrants.items()
-    paths = find_files(arguments.inputs)
+    paths = find_inputs(arguments).paths
     check_gallery(arguments, paths)
     prompts = read_prompts_of(arguments, paths) if arguments.per_prompt else dict.fromkeys(paths, EVERYTHING)
-    copies = CopyFolder(Path(arguments.copy_to), arguments.inputs, paths) if arguments.copy_to else None
+    copies = CopyFolder(Path(arguments.copy_to), arguments.inputs, only_files(paths)) if arguments.copy_to else None
     with json_lines(arguments) as write_line:
         unavailable, stream = start_scoring(arguments, paths, entrants)
         if unavailable:
@@ -80,7 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
         failed = [result for result in results if result.errors]
         ranking = _show(arguments, results, entrant, prompts, limits)
         if copies is not None:
-            copies.fill({prompt: [result.path for result in results] for prompt, results in ranking.items()})
+            copies.fill(
+                {prompt: only_files([result.path for result in results]) for prompt, results in ranking.items()}
+            )
         for result in failed:
             print(f"  not ranked: {printable(result.path)}: {printable(result.error)}", file=sys.stderr)
         return 1 if failed else 0
@@ -90,7 +103,7 @@ def _show(
     arguments: argparse.Namespace,
     results: Sequence[ImageScores],
     entrant: Entrant,
-    prompts: Mapping[Path, str],
+    prompts: Mapping[ImagePath, str],
     limits: Selection,
 ) -> dict[str, list[ImageScores]]:
     """Write, print and return the ranking of what is within the limits."""

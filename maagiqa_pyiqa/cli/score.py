@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
+from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines
 from maagiqa_pyiqa.cli.scoring import Started, add_keep, add_metrics, collect, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.selection import add_selection, selection_of
-from maagiqa_pyiqa.cli.verbs import add_engine, add_inputs, add_quiet, add_scoring_arguments, add_verb
+from maagiqa_pyiqa.cli.verbs import add_engine, add_quiet, add_scoring_arguments, add_verb
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
     from maagiqa_pyiqa.metrics.selection import Selection
@@ -29,6 +30,8 @@ EXAMPLES = """\
   maagiqa score pictures/ --gallery gallery.html
   maagiqa score pictures/ --percentile 90 --csv best.csv --quiet
   maagiqa score pictures/ --jsonl - | head -n 20
+  find pictures/ -newer yesterday -name '*.png' | maagiqa score -
+  maagiqa score generated.parquet --column file --root s3://bucket/images
   maagiqa score pictures/ -m maagiqa --engine ray --device cuda --actors 8 --parquet scores.parquet
 """
 
@@ -50,12 +53,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score and report; 1 if anything could not be scored, 130 if it was interrupted."""
-    from maagiqa_pyiqa.images.sources import find_files
     from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
 
     selection = selection_of(arguments)
-    entrants = parse_scorers(arguments.metric or ["maagiqa-lite"])
-    paths = find_files(arguments.inputs)
+    entrants = parse_scorers(arguments.metric or ["maagiqa-lite"], arguments.semantics)
+    paths = find_inputs(arguments).paths
     check_gallery(arguments, paths)
     with json_lines(arguments) as write_line:
         start = start_scoring if arguments.engine == "local" else _start_ray
@@ -97,7 +99,7 @@ def _show(
     show_with_gallery(arguments, table, shown, entrants, parquet=table.as_parquet)
 
 
-def _start_ray(arguments: argparse.Namespace, paths: Sequence[Path], entrants: Mapping[str, Entrant]) -> Started:
+def _start_ray(arguments: argparse.Namespace, paths: Sequence[ImagePath], entrants: Mapping[str, Entrant]) -> Started:
     if arguments.keep:
         raise InputError("'--keep' works with '--engine local' only; leave one of them out.")
     from maagiqa_pyiqa.metrics.on_ray import score_with_ray

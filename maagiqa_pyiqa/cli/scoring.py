@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
 
@@ -35,16 +36,27 @@ def add_metrics(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT; repeatable (default: maagiqa-lite)",
     )
+    add_semantics(parser)
+
+
+def add_semantics(parser: argparse.ArgumentParser) -> None:
+    """Add ``--semantics`` of metrics that ask a large model."""
+    parser.add_argument(
+        "--semantics",
+        metavar="SPEC",
+        help="where maagiqa and maagiqa-lite have semantic features from: mplug-owl2:DIR, transformers:DIR, cache:DIR, "
+        "visual (default: the metric's own)",
+    )
 
 
 def add_prompts(parser: argparse.ArgumentParser) -> None:
     """Add ``--per-prompt`` and its columns."""
-    parser.add_argument("--per-prompt", metavar="CSV", help="CSV with the images' paths or names and their prompts")
+    parser.add_argument("--per-prompt", metavar="CSV", help="table with the images' paths or names and their prompts")
     parser.add_argument("--name-column", default="name", metavar="NAME", help="its column of names (default name)")
     parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="of prompts (default prompt)")
 
 
-def read_prompts_of(arguments: argparse.Namespace, paths: Sequence[Path]) -> dict[Path, str]:
+def read_prompts_of(arguments: argparse.Namespace, paths: Sequence[ImagePath]) -> dict[ImagePath, str]:
     """Prompt of each image, by the CSV of ``add_prompts``.
 
     Raises:
@@ -55,7 +67,9 @@ def read_prompts_of(arguments: argparse.Namespace, paths: Sequence[Path]) -> dic
     return read_prompts(arguments.per_prompt, paths, arguments.name_column, arguments.prompt_column)
 
 
-def start_scoring(arguments: argparse.Namespace, paths: Sequence[Path], entrants: Mapping[str, Entrant]) -> Started:
+def start_scoring(
+    arguments: argparse.Namespace, paths: Sequence[ImagePath], entrants: Mapping[str, Entrant]
+) -> Started:
     """Create metrics in this process.
 
     Returns:

@@ -41,11 +41,6 @@ def add_verb(
     return parser
 
 
-def add_inputs(parser: argparse.ArgumentParser, kinds: str = "image files, folders, globs or CSVs of paths") -> None:
-    """Add the images to work on."""
-    parser.add_argument("inputs", nargs="+", metavar="PATH", help=f"{kinds}; folders are searched recursively")
-
-
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")

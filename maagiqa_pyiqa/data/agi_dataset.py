@@ -18,7 +18,7 @@ from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset, dataset_of
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, TEST, VAL, Split, make_split
 from maagiqa_pyiqa.data.transforms import build_transforms
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
-from maagiqa_pyiqa.support.csv_files import read_csv
+from maagiqa_pyiqa.support import tables
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest, parse_options, require_choice, require_integer
 
@@ -214,13 +214,13 @@ def _unreadable(root: Path, names: Iterable[str]) -> list[str]:
 
 
 def read_table(path: str | Path, columns: Iterable[str]) -> pandas.DataFrame:
-    """Read a CSV and check that it has the columns.
+    """Read a CSV, Parquet or JSON lines, and check that it has the columns.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no table, see ``read_csv``; or columns are missing: names the nearest of each and lists all.
+        ValueError: no table, see ``tables.read_table``; or columns are missing: names the nearest of each.
     """
-    table = read_csv(path)
+    table = tables.read_table(path)
     absent = [f"no column '{name}'.{nearest(name, table.columns)}" for name in columns if name not in table.columns]
     if absent:
         raise InputError(f"'{path}' has {' And '.join(absent)} Columns: {', '.join(table.columns)}.")

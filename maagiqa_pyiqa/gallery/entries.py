@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from maagiqa_pyiqa.images.sources import only_files
 from maagiqa_pyiqa.metrics.gates import name_gates
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 from maagiqa_pyiqa.support.text import encodable, printable
@@ -24,7 +25,7 @@ def entry(
     """An image as the page's script reads it.
 
     Args:
-        result: its scores.
+        result: its scores; it is a file on this machine.
         metrics: in the order of the page, for ``scores`` and ``gates``.
         page: file that the link to the picture starts from.
         root: folder, see ``common_folder``, that the image's own is named from.
@@ -32,12 +33,13 @@ def entry(
         size: width and height in pixels, None where they are not known.
         prompt: of the image, if any.
     """
+    (path,) = only_files([result.path])
     return {
-        "image": encodable(str(result.path)),  # as the CSV of scores has it
-        "name": printable(result.path.name),
-        "folder": printable(os.path.relpath(os.path.abspath(result.path.parent), root) if root else result.path.parent),
+        "image": encodable(str(path)),  # as the CSV of scores has it
+        "name": printable(path.name),
+        "folder": printable(os.path.relpath(os.path.abspath(path.parent), root) if root else path.parent),
         "prompt": printable(prompt),
-        "link": link(result.path, page),
+        "link": link(path, page),
         "thumbnail": thumbnail,
         "size": size,
         "scores": [result.scores.get(metric) for metric in metrics],

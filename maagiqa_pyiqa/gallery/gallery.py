@@ -10,6 +10,7 @@ from pathlib import Path
 from maagiqa_pyiqa.gallery.entries import common_folder, entry
 from maagiqa_pyiqa.gallery.thumbnails import ThumbnailFolder, embed
 from maagiqa_pyiqa.images.ahead import map_files_ahead
+from maagiqa_pyiqa.images.sources import ImagePath, only_files
 from maagiqa_pyiqa.images.thumbnails import Thumbnail, make_thumbnail
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 from maagiqa_pyiqa.support.pages import render_page
@@ -29,7 +30,7 @@ class Gallery:
 
     Args:
         page: the file that the page is to be, which its links start from.
-        images: in any order; those without a score are listed with the reason.
+        images: files on this machine, in any order; those without a score are listed with the reason.
         lower_better: by metric, the first of which the page sorts by, whether lower scores are better.
         prompts: of images that have one.
         workers: threads that decode.
@@ -40,7 +41,7 @@ class Gallery:
         page: Path,
         images: Sequence[ImageScores],
         lower_better: Mapping[str, bool],
-        prompts: Mapping[Path, str],
+        prompts: Mapping[ImagePath, str],
         workers: int = 2,
     ) -> None:
         self._page, self._lower_better, self._prompts, self._workers = page, lower_better, prompts, workers
@@ -69,7 +70,7 @@ class Gallery:
         place = embed if len(self._scored) <= EMBEDDED else self._folder.write
         results = {image.path: image for image in self._scored}
         made = map_files_ahead(_thumbnail, list(results), workers=self._workers, count=2 * self._workers)
-        root = common_folder(list(results))
+        root = common_folder(only_files([*results]))
         entries = []
         for path, thumbnail in progress(made, total=len(results), what="thumbnails"):
             source = place(thumbnail.jpeg) if thumbnail else None
@@ -79,7 +80,7 @@ class Gallery:
         return entries
 
 
-def _thumbnail(path: Path) -> tuple[Path, Thumbnail | None]:
+def _thumbnail(path: ImagePath) -> tuple[ImagePath, Thumbnail | None]:
     return path, make_thumbnail(path, SIDE)
 
 

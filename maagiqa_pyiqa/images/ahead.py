@@ -5,10 +5,10 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 from maagiqa_pyiqa.images.decoding import count_pixels
+from maagiqa_pyiqa.images.sources import ImagePath
 
 HELD_MEGAPIXELS = 64  # at each step of the work (decoding, preparing, batches); a larger image goes alone
 
@@ -55,7 +55,7 @@ def map_ahead(
 
 
 def map_files_ahead(
-    function: Callable[[Path], Result], paths: Iterable[Path], *, workers: int, count: int
+    function: Callable[[ImagePath], Result], paths: Iterable[ImagePath], *, workers: int, count: int
 ) -> Iterator[Result]:
     """``map_ahead`` of a function that decodes files, whose headers tell beforehand how much that will be."""
     sized = map_ahead(lambda path: (path, count_pixels(path)), paths, workers=workers, count=count)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from maagiqa_pyiqa.images.sources import ImagePath, ImageSource, is_url
 from maagiqa_pyiqa.support.errors import InputError
 
 # raster formats only, told by content: Pillow would start Ghostscript for PostScript, whatever a file is called
@@ -30,21 +31,26 @@ class UnreadableImageError(InputError):
     """An image that cannot be decoded; the message gives the reason in a few words."""
 
 
-def read_image(path: str | Path) -> torch.Tensor:
+def read_image(path: str | ImagePath) -> torch.Tensor:
     """Decode an image file to a uint8 tensor (3, H, W); see ``decode``."""
     return torch.from_numpy(np.array(decode(path))).permute(2, 0, 1)
 
 
-def count_pixels(image: Path | bytes) -> int:
-    """How many pixels a file or its content will have once it is decoded, by its header; 0 where that says nothing."""
+def count_pixels(image: ImagePath | bytes) -> int:
+    """How many pixels a file or its content will have once it is decoded, by its header.
+
+    It is 0 where that says nothing, and behind a URL, from where an image would be fetched twice.
+    """
     try:
+        if isinstance(image, ImageSource):
+            return 0 if is_url(image.path) else count_pixels(image.read())
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=_known_formats()) as opened:
             return opened.width * opened.height
     except Exception:  # whatever Pillow's many decoders raise; who decodes it says what is wrong
         return 0
 
 
-def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
+def decode(image: str | ImagePath | bytes | Image.Image) -> Image.Image:
     """Decode an image file or its content, or convert an open image, to 8-bit RGB.
 
     Grayscale, palette and CMYK are converted, alpha is dropped, 16-bit is scaled to 8, of an animation the first
@@ -57,7 +63,7 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
     try:
         if isinstance(image, Image.Image):
             return _to_rgb(_of_allowed_size(image))
-        content = image if isinstance(image, bytes) else Path(image).read_bytes()
+        content = _content(image)
         if not content:
             raise UnreadableImageError("empty file (0 bytes)")
         with Image.open(io.BytesIO(content), formats=_known_formats()) as opened:
@@ -65,7 +71,7 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
     except UnreadableImageError:
         raise
     except FileNotFoundError as error:
-        raise UnreadableImageError(_absence(error.filename)) from error
+        raise UnreadableImageError(_absence(error.filename or str(image))) from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"not an image of a format that is read here ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
@@ -74,6 +80,12 @@ def decode(image: str | Path | bytes | Image.Image) -> Image.Image:
         raise UnreadableImageError(f"cannot be decoded: {error or type(error).__name__}") from error
     except Exception as error:  # whatever else Pillow's many decoders raise
         raise UnreadableImageError(str(error)) from error
+
+
+def _content(image: str | ImagePath | bytes) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    return image.read() if isinstance(image, ImageSource) else Path(image).read_bytes()
 
 
 def _absence(name: str) -> str:

@@ -1,23 +1,25 @@
-"""The finder of inputs: images in folders, globs, CSVs and WebDataset tars, each with a name and a way to read it."""
+"""The finder of inputs: images in folders, globs, lists and WebDataset tars, each with a name and a way to read it."""
 
 from __future__ import annotations
 
 import glob
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+from maagiqa_pyiqa.images.lists import ImageList, read_list, read_standard_input
 from maagiqa_pyiqa.support.errors import InputError
-from maagiqa_pyiqa.support.options import nearest
+from maagiqa_pyiqa.support.tables import is_table
 from maagiqa_pyiqa.support.text import from_encodable, from_spreadsheet
 
 # what a folder is searched for; a file named by the user is read whatever its name
 EXTENSIONS = (
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp",
 )  # fmt: skip
-CSV_COLUMNS = ("name", "path", "image", "img_path", "file", "filename")  # looked for unless a column is named
+STANDARD_INPUT = "-"
 
 
 class ImageSource(NamedTuple):
@@ -27,6 +29,14 @@ class ImageSource(NamedTuple):
     path: str
     offset: int = 0
     size: int | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of its own on this machine."""
+        return self.size is None and not is_url(self.path)
 
     def read(self) -> bytes:
         """Content of the file."""
@@ -38,64 +48,163 @@ class ImageSource(NamedTuple):
             file.seek(self.offset)
             return file.read(-1 if self.size is None else self.size)
 
+    def state(self) -> tuple[str, int, int]:
+        """Where it is, its size and a number that changes when it is written anew.
+
+        Raises:
+            OSError: it is not there.
+        """
+        if is_url(self.path):
+            filesystem, path = _filesystem(self.path)
+            return self.name, self.size or 0, int(filesystem.ukey(path)[:15], 16)
+        found = os.stat(self.path)
+        return os.path.abspath(self.name), found.st_size if self.size is None else self.size, found.st_mtime_ns
+
+
+ImagePath: TypeAlias = Path | ImageSource  # a file on this machine by its path, any other image by its source
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """Images in order, and of those that a list named the cells of their row by column."""
+
+    sources: list[ImageSource]
+    rows: dict[ImagePath, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> list[ImagePath]:
+        """The images, files of this machine as paths."""
+        return [_path_of(source) for source in self.sources]
+
 
 def is_url(path: str) -> bool:
     """Whether it is for fsspec (``s3://``, ``gs://``, ``hf://`` ...) to read."""
     return "://" in path
 
 
-def find_sources(
-    inputs: Sequence[str | Path], column: str | None = None, root: str | Path | None = None
-) -> list[ImageSource]:
+def find_images(inputs: Sequence[str | Path], column: str | None = None, root: str | Path | None = None) -> FoundImages:
     """Find the images that inputs name, each once, in order.
 
     Args:
-        inputs: image files, folders (searched recursively), globs, CSVs with a column of paths, uncompressed tars; all
-            but CSVs also as URLs, which a column of a CSV may hold too.
-        column: of CSVs; by default the first of CSV_COLUMNS that is there.
-        root: folder that a CSV's relative paths start from; by default the CSV's own.
+        inputs: image files, folders (searched recursively), globs, uncompressed tars, lists with a column of paths
+            (CSV, Parquet, JSON lines), all of them also as URLs, which a list may hold too; ``-`` is a list on
+            standard input.
+        column: of lists; by default the first of ``lists.COLUMNS`` that is there.
+        root: folder or URL that a list's relative paths start from; by default the list's own.
 
     Raises:
-        FileNotFoundError: an input, or an image that a CSV names, does not exist.
-        ValueError: a CSV without such a column, or a file that is no tar.
+        FileNotFoundError: an input, or an image that a list names, does not exist.
+        ValueError: a list without such a column, or a file that is no tar or list.
     """
+    finder = _Finder(column, str(root) if root else None)
+    if [str(item) for item in inputs].count(STANDARD_INPUT) > 1:
+        raise InputError("standard input (-) is named twice; it can be read once.")
     sources: dict[str, ImageSource] = {}
     for item in map(str, inputs):
-        for source in _sources_of(item, column, root):
+        for source in finder.find(item):
             sources.setdefault(source.name, source)
-    return list(sources.values())
+    return FoundImages(list(sources.values()), finder.rows)
+
+
+def find_sources(
+    inputs: Sequence[str | Path], column: str | None = None, root: str | Path | None = None
+) -> list[ImageSource]:
+    """Find images as ``find_images``, without what lists say of them."""
+    return find_images(inputs, column, root).sources
 
 
 def find_files(inputs: Sequence[str | Path]) -> list[Path]:
     """Find the images that inputs name, each once, in order, where every one has to be a file on this machine.
 
     Args:
-        inputs: as for ``find_sources``, without URLs and tars.
+        inputs: as for ``find_images``, without URLs and tars.
 
     Raises:
-        FileNotFoundError, ValueError: as ``find_sources``; or an image is behind a URL or in a tar.
+        FileNotFoundError, ValueError: as ``find_images``; or an image is behind a URL or in a tar.
     """
-    sources = find_sources(inputs)
-    elsewhere = [source.name for source in sources if is_url(source.path) or source.size is not None]
-    if elsewhere:
-        raise InputError(f"'{elsewhere[0]}' is not a file on this machine; copy or unpack it first.")
-    return [Path(source.path) for source in sources]
+    return only_files(find_images(inputs).paths)
 
 
-def _sources_of(item: str, column: str | None, root: str | Path | None) -> list[ImageSource]:
-    if is_url(item):
-        return _sources_at(item)
-    if glob.has_magic(item) and not Path(item).exists():
-        paths = sorted(glob.glob(item, recursive=True))
-        if not paths:
-            raise FileNotFoundError(f"no file matches '{item}'.")
-        return [source for path in paths for source in _sources_of(path, column, root)]
-    suffix = Path(item).suffix.lower()
-    if suffix == ".csv" and Path(item).is_file():
-        return _csv_rows(Path(item), column, Path(root) if root else Path(item).parent)
-    if suffix == ".tar" and Path(item).is_file():
-        return _tar_members(item)
-    return [ImageSource(str(path), str(path)) for path in _local_files(Path(item))]
+def only_files(images: Sequence[ImagePath]) -> list[Path]:
+    """The same images, each a file on this machine.
+
+    Raises:
+        ValueError: one is behind a URL or in a tar.
+    """
+    for image in images:
+        if isinstance(image, ImageSource):
+            raise InputError(f"'{image}' is not a file on this machine; copy or unpack it first.")
+    return [image for image in images if isinstance(image, Path)]
+
+
+def base_name(image: ImagePath) -> str:
+    """What comes last in an image's name."""
+    return os.path.basename(str(image))
+
+
+def _path_of(source: ImageSource) -> ImagePath:
+    return Path(source.path) if source.is_file else source
+
+
+class _Finder:
+    """Goes through inputs, and keeps the rows of lists."""
+
+    def __init__(self, column: str | None, root: str | None) -> None:
+        self._column, self._root = column, root
+        self.rows: dict[ImagePath, Mapping[str, str]] = {}
+
+    def find(self, item: str) -> list[ImageSource]:
+        if item == STANDARD_INPUT:
+            return self._standard_input()
+        if is_url(item):
+            return self._at_url(item)
+        if glob.has_magic(item) and not Path(item).exists():
+            paths = sorted(glob.glob(item, recursive=True))
+            if not paths:
+                raise FileNotFoundError(f"no file matches '{item}'.")
+            return [source for path in paths for source in self.find(path)]
+        if is_table(item) and Path(item).is_file():
+            content = Path(item).read_bytes()
+            return self._listed(read_list(content, item, self._column), self._root or str(Path(item).parent))
+        if Path(item).suffix.lower() == ".tar" and Path(item).is_file():
+            return _tar_members(item)
+        return [ImageSource(str(path), str(path)) for path in _local_files(Path(item))]
+
+    def _standard_input(self) -> list[ImageSource]:
+        """Images of a list on standard input; its lines may also be folders, globs and whatever else an input is."""
+        found = read_standard_input(self._column)
+        if isinstance(found, ImageList):
+            return self._listed(found, self._root or "")
+        items = [_joined(self._root or "", item) for item in found if item != STANDARD_INPUT]
+        return [source for item in items for source in self.find(item)]
+
+    def _listed(self, images: ImageList, root: str) -> list[ImageSource]:
+        paths = [_joined(root, name) for name in images.names]
+        absent = [path for path in paths if not is_url(path) and not Path(path).is_file()]
+        if absent:
+            raise FileNotFoundError(
+                f"'{images.where}': {len(absent)} of {len(paths)} images do not exist, first: {', '.join(absent[:3])}. "
+                "Name the folder they are in with --root."
+            )
+        sources = [ImageSource(path, path) for path in paths]
+        for source, row in zip(sources, images.rows, strict=True):
+            self.rows.setdefault(_path_of(source), row)
+        return sources
+
+    def _at_url(self, url: str) -> list[ImageSource]:
+        filesystem, path = _filesystem(url)
+        if glob.has_magic(path):
+            paths = filesystem.glob(path)
+        elif is_table(path) and filesystem.isfile(path):
+            images = read_list(bytes(filesystem.cat_file(path)), url, self._column)
+            return self._listed(images, self._root or url.rpartition("/")[0])
+        else:
+            paths = [path] if filesystem.isfile(path) else filesystem.find(path)
+        names = [filesystem.unstrip_protocol(path) for path in sorted(paths)]
+        sources = [source for name in names for source in _sources_of_object(name)]
+        if not sources:
+            raise FileNotFoundError(f"'{url}' does not exist or holds no image ({', '.join(EXTENSIONS)}).")
+        return sources
 
 
 def _local_files(path: Path) -> list[Path]:
@@ -121,41 +230,19 @@ def _is_image_file(path: Path) -> bool:
     return path.is_file() or (path.is_symlink() and not path.exists())
 
 
-def _csv_rows(path: Path, column: str | None, root: Path) -> list[ImageSource]:
-    from maagiqa_pyiqa.support.csv_files import read_csv
-
-    table = read_csv(path, as_text=True)  # names such as 001 and NA
-    wanted = [column] if column else [name for name in CSV_COLUMNS if name in table.columns][:1]
-    if not wanted or wanted[0] not in table.columns:
-        hint = nearest(column, table.columns) if column else ""
-        raise InputError(f"'{path}' has no column {column or ' or '.join(CSV_COLUMNS)}.{hint} Name one with --column.")
-    paths = [name if is_url(name) else str(_existing(root, name)) for name in map(str, table[wanted[0]])]
-    absent = [path for path in paths if not is_url(path) and not Path(path).is_file()]
-    if absent:
-        raise FileNotFoundError(
-            f"'{path}': {len(absent)} of {len(paths)} images do not exist, first: {', '.join(absent[:3])}. "
-            "Name the folder they are in with --root."
-        )
-    return [ImageSource(path, path) for path in paths]
+def _joined(root: str, name: str) -> str:
+    """A list's name as a path or URL, from the list's root on."""
+    if is_url(name):
+        return name
+    if is_url(root):
+        return f"{root.rstrip('/')}/{name}"
+    return str(_existing(Path(root), name))
 
 
 def _existing(root: Path, name: str) -> Path:
     """The file of a row: as it is written, or as it was called before it was made harmless in a CSV of ours."""
     path, before = root / name, root / from_encodable(from_spreadsheet(name))
     return before if not os.path.lexists(path) and os.path.lexists(before) else path
-
-
-def _sources_at(url: str) -> list[ImageSource]:
-    filesystem, path = _filesystem(url)
-    if glob.has_magic(path):
-        paths = filesystem.glob(path)
-    else:
-        paths = [path] if filesystem.isfile(path) else filesystem.find(path)
-    names = [filesystem.unstrip_protocol(path) for path in sorted(paths)]
-    sources = [source for name in names for source in _sources_of_object(name)]
-    if not sources:
-        raise FileNotFoundError(f"'{url}' does not exist or holds no image ({', '.join(EXTENSIONS)}).")
-    return sources
 
 
 def _sources_of_object(url: str) -> list[ImageSource]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 from typing import NamedTuple
 
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.images.sources import ImagePath
 
 JPEG_QUALITY = 82
 
@@ -20,7 +20,7 @@ class Thumbnail(NamedTuple):
     height: int
 
 
-def make_thumbnail(path: Path, side: int) -> Thumbnail | None:
+def make_thumbnail(path: ImagePath, side: int) -> Thumbnail | None:
     """Reduce an image so that no side is longer than ``side``; None where it cannot be read."""
     try:
         image = decode(path)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import torch
+from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data
 from maagiqa_pyiqa.metrics.creation import create_metric, create_network
@@ -135,14 +136,43 @@ def parse_entrants(words: Sequence[str | Mapping[str, Any]]) -> list[Entrant]:
     return entrants
 
 
-def parse_scorers(words: Sequence[str]) -> dict[str, Entrant]:
-    """Parse entrants that score images, by name: those of ``parse_entrants`` but for columns of scores.
+def with_semantics(entrants: Sequence[Entrant], spec: str | None) -> list[Entrant]:
+    """The same entrants, where those that take ``semantics`` have them from ``spec``; None leaves all as they are.
 
     Raises:
-        ValueError: as ``parse_entrants``, or scores that are in a file already.
+        ValueError: none of them takes it.
+    """
+    if spec is None:
+        return list(entrants)
+    takers = [entrant for entrant in entrants if _takes_semantics(entrant.source)]
+    if not takers:
+        names = ", ".join(entrant.name for entrant in entrants)
+        raise InputError(f"no semantic features go into {names}, so leave --semantics out, or score by maagiqa.")
+    return [_of_semantics(entrant, spec) if entrant in takers else entrant for entrant in entrants]
+
+
+def _takes_semantics(source: ScoreSource) -> bool:
+    return source.metric is not None and "semantics" in DEFAULT_CONFIGS.get(source.metric, {}).get("metric_opts", {})
+
+
+def _of_semantics(entrant: Entrant, spec: str) -> Entrant:
+    source = dataclasses.replace(entrant.source, options={**entrant.source.options, "semantics": spec})
+    return dataclasses.replace(entrant, source=source)
+
+
+def parse_scorers(words: Sequence[str], semantics: str | None = None) -> dict[str, Entrant]:
+    """Parse entrants that score images, by name: those of ``parse_entrants`` but for columns of scores.
+
+    Args:
+        words: as after ``-m``.
+        semantics: where those that take semantic features have them from; by default each its own.
+
+    Raises:
+        ValueError: as ``parse_entrants`` and ``with_semantics``, or scores that are in a file already.
         FileNotFoundError: as ``parse_entrants``.
     """
-    entrants = {entrant.name: entrant for entrant in parse_entrants(list(dict.fromkeys(words)))}
+    parsed = parse_entrants(list(dict.fromkeys(words)))
+    entrants = {entrant.name: entrant for entrant in with_semantics(parsed, semantics)}
     given = [entrant for entrant in entrants.values() if entrant.kind == "scores"]
     if given:
         raise InputError(f"metric '{given[0].spec}': scores that are in a file already do not score images.")

@@ -8,7 +8,7 @@ from pathlib import PurePath
 import pandas
 
 from maagiqa_pyiqa.data.agi_dataset import list_problems, read_table
-from maagiqa_pyiqa.images.sources import CSV_COLUMNS
+from maagiqa_pyiqa.images.lists import COLUMNS
 from maagiqa_pyiqa.support.errors import InputError
 
 
@@ -16,8 +16,8 @@ def read_scores(file: str, column: str, names: Sequence[str]) -> dict[str, float
     """Read one score for each image of a dataset; rows of other images are passed over.
 
     Args:
-        file: CSV with a column of image names, one of CSV_COLUMNS; a path in it counts as its file's name where the
-            dataset does not know the path.
+        file: CSV, Parquet or JSON lines with a column of image names, one of COLUMNS; a path in it counts as its
+            file's name where the dataset does not know the path.
         column: of scores.
         names: images that need one.
 
@@ -30,9 +30,9 @@ def read_scores(file: str, column: str, names: Sequence[str]) -> dict[str, float
             10 and their number.
     """
     table = read_table(file, [column])
-    found = [name for name in CSV_COLUMNS if name in table.columns and name != column]
+    found = [name for name in COLUMNS if name in table.columns and name != column]
     if not found:
-        raise InputError(f"'{file}' has no column of image names ({', '.join(CSV_COLUMNS)}).")
+        raise InputError(f"'{file}' has no column of image names ({', '.join(COLUMNS)}).")
     wanted = set(names)
     given = [name if name in wanted else PurePath(name).name for name in table[found[0]].astype(str)]
     scores = pandas.Series(pandas.to_numeric(table[column], errors="coerce").to_numpy(), index=given)

@@ -11,7 +11,7 @@ from typing import Any
 
 from maagiqa_pyiqa.leaderboard.compare import build_results
 from maagiqa_pyiqa.leaderboard.datasets import BenchmarkData, DatasetChoice, load_data
-from maagiqa_pyiqa.leaderboard.entrants import Entrant, default_entrants, parse_entrants
+from maagiqa_pyiqa.leaderboard.entrants import Entrant, default_entrants, parse_entrants, with_semantics
 from maagiqa_pyiqa.leaderboard.results import Results
 from maagiqa_pyiqa.leaderboard.results_json import to_json
 from maagiqa_pyiqa.leaderboard.run_metrics import ScoringOptions, score_entrants
@@ -29,14 +29,17 @@ class BenchmarkOptions:
     """A benchmark, as an ``options/benchmark_*.yml`` or the command line describes it.
 
     ``metrics`` are words as after ``-m``, or mappings, see ``entrants.py``; without any, DEFAULT_METRICS.
-    ``baseline`` and ``where`` are for the report, see ``report.write_report``. An option file names the keys of
-    ``data`` and ``scoring`` beside the others.
+    ``semantics`` is where metrics that take semantic features have them from, ``keep`` a folder that keeps the scores
+    in place of ``out``. ``baseline`` and ``where`` are for the report, see ``report.write_report``. An option file
+    names the keys of ``data`` and ``scoring`` beside the others.
     """
 
     data: DatasetChoice
     scoring: ScoringOptions = dataclasses.field(default_factory=ScoringOptions)
     metrics: tuple[str | Mapping[str, Any], ...] = ()
+    semantics: str | None = None
     out: str | None = None
+    keep: str | None = None
     resamples: int = 1000
     baseline: str | None = None
     where: tuple[str, ...] = ()
@@ -87,10 +90,11 @@ def run_benchmark(options: BenchmarkOptions) -> Results:
     """
     from maagiqa_pyiqa.leaderboard.report import write_report
 
-    entrants = parse_entrants(options.metrics) if options.metrics else default_entrants()
+    named = parse_entrants(options.metrics) if options.metrics else default_entrants()
+    entrants = with_semantics(named, options.semantics)
     data = load_data(options.data)
     _check_report_options(options, entrants, data)
-    with ScoreStore(options.folder / STORE) as store:
+    with ScoreStore(Path(options.keep or options.folder).expanduser() / STORE) as store:
         scored, pixel_keys = score_entrants(entrants, data.images, store, options.scoring)
     results = build_results(data, scored, pixel_keys, seed=options.scoring.seed, resamples=options.resamples)
     write_whole(options.folder / RESULTS, to_json(results))

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, RatedImage
 from maagiqa_pyiqa.leaderboard.entrants import Entrant
 from maagiqa_pyiqa.leaderboard.given_scores import read_scores
@@ -145,7 +146,7 @@ def _score(
         return 0, 0.0
     torch.manual_seed(options.seed)
     np.random.seed(options.seed)  # pyiqa's random crops are numpy's
-    key_of = {path: pixel for pixel, path in missing.items()}
+    key_of: dict[ImagePath, bytes] = {path: pixel for pixel, path in missing.items()}
     start, scored = time.perf_counter(), 0
     stream = score_into_store(
         store,

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from maagiqa_pyiqa.agreement.bootstrap import Resampling
 from maagiqa_pyiqa.agreement.difference import Difference, compare_groups, compare_pairs
+from maagiqa_pyiqa.images.sources import ImagePath
 
-Keys = Mapping[Path, str]  # of each image its name or prompt; images of both groups belong together if it is the same
+Keys = Mapping[ImagePath, str]  # name or prompt of each image; those of both groups with the same belong together
 PairBy = Literal["name", "prompt"]
 
 
 class Group(NamedTuple):
     """Images with a score by one metric, and what each can be paired by."""
 
-    scores: Mapping[Path, float]
+    scores: Mapping[ImagePath, float]
     keys: Keys
 
 

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.metrics.availability import explain
 from maagiqa_pyiqa.metrics.identity import identify
 from maagiqa_pyiqa.metrics.score_store import KeptScore, ScoreStore
@@ -21,7 +22,7 @@ def score_into_store(
     store: ScoreStore,
     keys: Mapping[str, str],
     metrics: Metrics,
-    files: Mapping[Path, bytes],
+    files: Mapping[ImagePath, bytes],
     *,
     batch_size: int,
     workers: int,
@@ -74,7 +75,7 @@ def score_with_store(
     store: ScoreStore,
     keys: Mapping[str, str],
     metrics: Metrics,
-    paths: Sequence[Path],
+    paths: Sequence[ImagePath],
     *,
     batch_size: int = 8,
     workers: int = 2,
@@ -85,7 +86,7 @@ def score_with_store(
         store: closed when this ends.
         keys: of each metric.
         metrics: created metrics by name.
-        paths: image files.
+        paths: images.
         batch_size: images of one size scored at once.
         workers: threads that decode.
 
@@ -93,7 +94,7 @@ def score_with_store(
         One ImageScores for every path, those that are kept first.
     """
     with store:
-        files_of: dict[bytes, list[Path]] = defaultdict(list)
+        files_of: dict[bytes, list[ImagePath]] = defaultdict(list)
         for path, key in zip(paths, store.pixel_keys(paths, workers), strict=True):
             if isinstance(key, bytes):
                 files_of[key].append(path)
@@ -101,7 +102,7 @@ def score_with_store(
                 yield ImageScores(path, errors={"": key})
         kept = {name: store.read(keys[name], files_of) for name in metrics}
         known = {key: _known(kept, key) for key in files_of}
-        todo: dict[tuple[str, ...], dict[Path, bytes]] = defaultdict(dict)
+        todo: dict[tuple[str, ...], dict[ImagePath, bytes]] = defaultdict(dict)
         for key, files in files_of.items():
             lacking = tuple(name for name in metrics if name not in known[key].scores)
             if lacking:
@@ -126,7 +127,7 @@ def _known(kept: Mapping[str, Mapping[bytes, KeptScore]], key: bytes) -> ImageSc
     )
 
 
-def _for_each(files: Sequence[Path], *parts: ImageScores) -> Iterator[ImageScores]:
+def _for_each(files: Sequence[ImagePath], *parts: ImageScores) -> Iterator[ImageScores]:
     """What is known of some pixels, for each file that has them."""
     for path in files:
         whole = ImageScores(path)

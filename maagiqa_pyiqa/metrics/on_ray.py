@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
+from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.metrics.scoring import ImageScores, Maker, create_metrics, score_images
 from maagiqa_pyiqa.support.ray_pool import device_in_actor, run_tasks, split_tasks
 
 
 def score_with_ray(
-    paths: Sequence[Path],
+    paths: Sequence[ImagePath],
     makers: Mapping[str, Maker],
     *,
     device: str | None,
@@ -23,7 +23,7 @@ def score_with_ray(
     """Score images with the metrics in each of up to ``actors`` actors; else as ``scoring.score_images``.
 
     Args:
-        paths: image files that every node can read.
+        paths: images that every node can read.
         makers: of the metrics, see ``scoring.create_metrics``.
         device: as in torch; on CUDA each actor takes one GPU, else one CPU.
         actors: maximum number of actors at once.
@@ -58,5 +58,5 @@ class _Scorer:
         metrics, self._unavailable = create_metrics(makers, device)
         self._score = functools.partial(score_images, metrics=metrics, batch_size=batch_size, workers=workers)
 
-    def __call__(self, paths: Sequence[Path]) -> tuple[dict[str, str], list[ImageScores]]:
+    def __call__(self, paths: Sequence[ImagePath]) -> tuple[dict[str, str], list[ImageScores]]:
         return self._unavailable, list(self._score(paths))

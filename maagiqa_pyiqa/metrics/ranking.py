@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
+from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 
@@ -18,7 +18,7 @@ def sort_best_first(results: Sequence[ImageScores], metric: str, lower_better: b
 def rank_by_prompt(
     results: Sequence[ImageScores],
     metric: str,
-    prompts: Mapping[Path, str],
+    prompts: Mapping[ImagePath, str],
     top: int | None = None,
     lower_better: bool = False,
 ) -> dict[str, list[ImageScores]]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from maagiqa_pyiqa.cache.keys import pixel_key
 from maagiqa_pyiqa.images.ahead import map_files_ahead
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.images.sources import ImagePath, ImageSource
 from maagiqa_pyiqa.metrics.cost import Cost
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.progress import progress
@@ -133,13 +134,13 @@ class ScoreStore:
 
     # ----------------------------------------------------------------------------------------------------- pixel keys
 
-    def pixel_keys(self, paths: Sequence[Path], workers: int = 0) -> list[bytes | str]:
+    def pixel_keys(self, paths: Sequence[ImagePath], workers: int = 0) -> list[bytes | str]:
         """Key of each image by its pixels, or why it cannot be read.
 
         A file is decoded only where its path, size or time of change is new.
 
         Args:
-            paths: image files.
+            paths: images.
             workers: threads that decode; 0 decodes here.
         """
         known = {
@@ -147,9 +148,9 @@ class ScoreStore:
             for path, size, changed, key in self._database.execute("SELECT path, size, mtime_ns, pixel_key FROM files")
         }
         states = [_state(path) for path in paths]
-        new = list(dict.fromkeys(state for state in states if state and state not in known))
-        paths = [Path(path) for path, *_ in new]
-        decoded = map_files_ahead(_decoded_key, paths, workers=workers, count=2 * workers)
+        images = {state: path for state, path in zip(states, paths, strict=True) if state and state not in known}
+        new = list(images)
+        decoded = map_files_ahead(_decoded_key, [*images.values()], workers=workers, count=2 * workers)
         with progress(total=len(new), what="reading images") as bar:
             for start in range(0, len(new), COMMIT_IMAGES):
                 found = dict(zip(new[start : start + COMMIT_IMAGES], decoded, strict=False))
@@ -164,15 +165,17 @@ class ScoreStore:
             database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
 
 
-def _state(path: Path) -> tuple[str, int, int] | None:
+def _state(path: ImagePath) -> tuple[str, int, int] | None:
     try:
+        if isinstance(path, ImageSource):
+            return path.state()
         found = path.stat()
     except OSError:
         return None
     return str(path.absolute()), found.st_size, found.st_mtime_ns
 
 
-def _decoded_key(path: Path) -> bytes | str:
+def _decoded_key(path: ImagePath) -> bytes | str:
     try:
         return pixel_key(decode(path))
     except UnreadableImageError as error:

@@ -7,7 +7,6 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import pyiqa
@@ -16,6 +15,7 @@ from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
 from maagiqa_pyiqa.images.ahead import HELD_MEGAPIXELS, map_files_ahead
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, read_image
+from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.metrics.availability import explain, short_reason
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
@@ -30,7 +30,7 @@ WAITING_BATCHES = 4  # how many batches' worth of odd-sized images may wait for 
 class ImageScores:
     """One image: its scores by metric, the reasons where there is none, and gate weights of metrics that have any."""
 
-    path: Path
+    path: ImagePath
     scores: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     gates: dict[str, list[float]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ def is_lower_better(metric: str) -> bool:
 
 
 def score_images(
-    paths: Sequence[Path],
+    paths: Sequence[ImagePath],
     metrics: Metrics,
     *,
     batch_size: int = 8,
@@ -101,7 +101,7 @@ def score_images(
     """Score images as they become ready; the order is that of completion, not of ``paths``.
 
     Args:
-        paths: image files.
+        paths: images.
         metrics: created metrics by name.
         batch_size: images of one size scored at once.
         workers: threads that decode; 0 decodes here.
@@ -139,7 +139,7 @@ def score_decoded(
         yield from results
 
 
-def _read(path: Path) -> Decoded:
+def _read(path: ImagePath) -> Decoded:
     try:
         return ImageScores(path), read_image(path)
     except UnreadableImageError as error:

@@ -15,6 +15,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from maagiqa_pyiqa.images.ahead import batches, map_ahead
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
+from maagiqa_pyiqa.images.sources import ImageSource
 from maagiqa_pyiqa.images.tensors import check_images
 from maagiqa_pyiqa.semantics.protocol import DTYPES, TORCH_DTYPES, Images, fingerprint_of
 from maagiqa_pyiqa.support.errors import InputError, InputTypeError
@@ -139,13 +140,13 @@ def _finite(features: torch.Tensor) -> torch.Tensor | Exception:
 
 
 def as_pil(image: Any) -> Image.Image:
-    """Path, PIL image or float tensor (3, H, W) in [0, 1] to an 8-bit RGB PIL image.
+    """Path, source of an image, PIL image or float tensor (3, H, W) in [0, 1] to an 8-bit RGB PIL image.
 
     Raises:
         TypeError: something else.
         ValueError: a file that is no image (names it), or a tensor of wrong shape or range.
     """
-    if isinstance(image, (str, Path)):
+    if isinstance(image, (str, Path, ImageSource)):
         try:
             return decode(image)
         except UnreadableImageError as error:

@@ -20,23 +20,33 @@ UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_csv(path: str | Path, *, as_text: bool = False) -> pandas.DataFrame:
-    """Read a table with a header.
-
-    The delimiter is the one that parts the header into most columns. Beside semicolons a comma is a decimal point.
-
-    Args:
-        path: a file.
-        as_text: leave every cell a string, such as names like 001 and NA.
+    """Read a table with a header, see ``parse_csv``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: another encoding, a row with too many cells, a column named twice, or nothing at all; names the
-            file, the row and what to do.
+        ValueError: as ``parse_csv``.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"CSV '{path}' does not exist.")
-    text = _decode(path)
+    return parse_csv(path.read_bytes(), str(path), as_text=as_text)
+
+
+def parse_csv(content: bytes, path: str, *, as_text: bool = False) -> pandas.DataFrame:
+    """A table with a header, from a file's content.
+
+    The delimiter is the one that parts the header into most columns. Beside semicolons a comma is a decimal point.
+
+    Args:
+        content: of the file.
+        path: of the file, for messages.
+        as_text: leave every cell a string, such as names like 001 and NA.
+
+    Raises:
+        ValueError: another encoding, a row with too many cells, a column named twice, or nothing at all; names the
+            file, the row and what to do.
+    """
+    text = _decode(path, content)
     delimiter = _check_header(path, text)
     options: dict[str, Any] = {"dtype": str, "keep_default_na": False} if as_text else {}
     try:
@@ -80,8 +90,7 @@ def frame_as_csv(frame: pandas.DataFrame) -> str:
     return pandas.DataFrame(columns).to_csv(index=False, lineterminator="\n")
 
 
-def _decode(path: Path) -> str:
-    content = path.read_bytes()
+def _decode(path: str, content: bytes) -> str:
     encoding = "utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig"
     try:
         text = content.decode(encoding)
@@ -99,7 +108,7 @@ def _decode(path: Path) -> str:
     return text
 
 
-def _check_header(path: Path, text: str) -> str:
+def _check_header(path: str, text: str) -> str:
     """The delimiter, once the header makes sense."""
     first = next((line for line in text.splitlines() if line.strip()), None)
     if first is None:

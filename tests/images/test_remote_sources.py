@@ -5,7 +5,7 @@ import tarfile
 import fsspec
 import pytest
 
-from maagiqa_pyiqa.images.sources import ImageSource, find_sources
+from maagiqa_pyiqa.images.sources import ImageSource, find_images, find_sources
 from tests.helpers.mplug_owl2_models import random_picture
 
 
@@ -60,3 +60,24 @@ def test_a_url_without_images_is_an_error(bucket, item):
 def test_an_object_that_is_gone_is_as_a_file_that_is_gone(bucket):
     with pytest.raises(FileNotFoundError):
         ImageSource("gone", bucket[0] + "/gone.png").read()
+
+
+@pytest.mark.parametrize("item", ["/deep/a.png", "/shard.tar"])
+def test_the_state_of_an_image_changes_when_it_is_written_anew(bucket, item):
+    url, contents = bucket
+    source = find_sources([url + item])[0]
+    before = source.state()
+    assert find_sources([url + item])[0].state() == before
+    fsspec.filesystem("memory").pipe_file("/bucket" + item, contents["b.jpg"] * 2)
+    assert source.state() != before
+
+
+def test_a_list_behind_a_url_starts_there_unless_a_root_is_named(bucket):
+    url, contents = bucket
+    filesystem = fsspec.filesystem("memory")
+    filesystem.pipe_file("/bucket/deep/list.jsonl", b'{"image": "b.jpg", "style": "ink"}\n')
+    found = find_images([url + "/deep/list.jsonl"])
+    assert found.paths[0].read() == contents["b.jpg"]
+    assert found.rows[found.paths[0]] == {"image": "b.jpg", "style": "ink"}
+    filesystem.pipe_file("/bucket/list.jsonl", b'{"image": "b.jpg"}\n')
+    assert find_images([url + "/list.jsonl"], root=url + "/deep").paths == found.paths

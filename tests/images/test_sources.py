@@ -1,7 +1,10 @@
 """Finding inputs: files, folders, globs, CSVs and tars, each image once and in order."""
 
+import io
 import itertools
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
-from maagiqa_pyiqa.images.sources import find_files, find_sources, take_shard
+from maagiqa_pyiqa.images.sources import find_files, find_images, find_sources, take_shard
 from maagiqa_pyiqa.support.csv_files import as_csv
+from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import write_whole
 from tests.helpers.fake_extractor import write_pictures
 from tests.helpers.input_files import make_tar, write_table
@@ -167,3 +171,22 @@ def test_lists_are_read_in_the_dialects_that_people_have(images, tmp_path):
     rows = "mos;name\r\n1,5;" + images[2].name + "\r\n"
     (tmp_path / "images" / "list.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
     assert names(find_sources([tmp_path / "images" / "list.csv"])) == [str(images[2])]
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_standard_input_without_a_name_says_what_to_give(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    with pytest.raises(InputError, match="standard input names no image"):
+        find_images(["-"])
+
+
+def test_standard_input_can_be_read_once():
+    with pytest.raises(InputError, match=r"standard input \(-\) is named twice"):
+        find_images(["-", "-"])
+
+
+def test_names_on_standard_input_start_at_the_root_and_may_be_no_unicode(images, tmp_path, monkeypatch):
+    odd = Path(os.fsdecode(os.fsencode(images[0].parent) + b"/caf\xe9.png"))
+    images[0].rename(odd)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9.png\n0001.png\n")))
+    assert find_images(["-"], root=images[0].parent).paths == [odd, images[1]]

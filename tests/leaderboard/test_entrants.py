@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from maagiqa_pyiqa.leaderboard import entrants
-from maagiqa_pyiqa.leaderboard.entrants import parse_entrant, parse_entrants
+from maagiqa_pyiqa.leaderboard.entrants import parse_entrant, parse_entrants, parse_scorers
 from maagiqa_pyiqa.leaderboard.run import run_benchmark
+from maagiqa_pyiqa.support.errors import InputError
 
 
 def test_forms_of_a_participant(tmp_path, monkeypatch):
@@ -58,3 +59,11 @@ def test_a_default_metric_that_this_pyiqa_lacks_is_a_row(options, monkeypatch):
     results = run_benchmark(options(metrics=[]))
     assert [one.status for one in results.participants] == ["ok", "failed"]
     assert "pyiqa has no metric" in results.participants[1].reason
+
+
+def test_semantic_features_go_to_the_metrics_that_take_them():
+    scorers = parse_scorers(["piqe", "maagiqa-lite"], "cache:features")
+    assert scorers["maagiqa-lite"].source.options == {"semantics": "cache:features"}
+    assert scorers["piqe"] == parse_scorers(["piqe"])["piqe"]
+    with pytest.raises(InputError, match="no semantic features go into piqe, so leave --semantics out"):
+        parse_scorers(["piqe"], "cache:features")

@@ -1,0 +1,42 @@
+"""The images that verbs work on: one vocabulary for all of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.images.sources import FoundImages
+
+KINDS = (
+    "image files, folders (searched recursively), globs, uncompressed tars, lists of paths (CSV, Parquet, JSON lines), "
+    "URLs of any of these, or - (a list on standard input)"
+)
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add the images to work on."""
+    parser.add_argument("inputs", nargs="+", metavar="PATH", help=KINDS)
+    add_list_options(parser)
+
+
+def add_list_options(parser: argparse.ArgumentParser) -> None:
+    """Add how lists are read: ``--column`` and ``--root``."""
+    parser.add_argument(
+        "--column", metavar="NAME", help="of a list, its column of paths (default: name, path, image, file or the like)"
+    )
+    parser.add_argument(
+        "--root", metavar="DIR", help="folder or URL that a list's paths start from (default: the list's own)"
+    )
+
+
+def find_inputs(arguments: argparse.Namespace, inputs: Sequence[str] | None = None) -> FoundImages:
+    """The images that a verb was given, or those of ``inputs``.
+
+    Raises:
+        FileNotFoundError, InputError: as ``sources.find_images``.
+    """
+    from maagiqa_pyiqa.images.sources import find_images
+
+    return find_images(arguments.inputs if inputs is None else inputs, arguments.column, arguments.root)
