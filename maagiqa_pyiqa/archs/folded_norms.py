@@ -56,11 +56,15 @@ class NormedConv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to what the batch norm makes of the convolution's output, before its activation."""
-        scale, shift = self._norm[0].scale_and_shift()
+        weight, bias = self.folded()
         if self.same:
             x = pad_same(x, list(self.weight.shape[-2:]), list(self.stride), list(self.dilation))
-        weight = self.weight * scale.view(-1, 1, 1, 1)
-        return F.conv2d(x, weight, shift, self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def folded(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight and bias of the one convolution that both are."""
+        scale, shift = self._norm[0].scale_and_shift()
+        return self.weight * scale.view(-1, 1, 1, 1), shift
 
 
 def fold_norms(module: nn.Module) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from maagiqa_pyiqa.archs.folded_norms import fold_norms
+from maagiqa_pyiqa.archs.onnx_trunk import MapStatistics, OnnxTrunk
 from maagiqa_pyiqa.archs.quality_branch import QualityBranchOptions, create_timm_model
 from maagiqa_pyiqa.support.errors import InputError
 
@@ -41,20 +42,20 @@ class NativeQuality(NamedTuple):
 
 
 class StageStatistics(nn.Module):
-    """Image (N, 3, H, W), normalised, to mean and log deviation of each channel of the taps and of the head.
+    """Image (N, 3, H, W), normalised, to mean and variance of each channel of the taps and of the head.
 
     Args:
         name: timm model name, of a CNN.
         taps: indices of stages as in timm's ``forward_intermediates``.
 
     Attributes:
-        width: number of statistics.
+        channels: of each tap, then of the head.
 
     Raises:
         ValueError: timm has no such model, it takes images of one size only, or a tap does not exist.
     """
 
-    width: int
+    channels: list[int]
     model: Any  # timm's feature_info and forward_intermediates are not part of nn.Module
 
     def __init__(self, name: str, taps: tuple[int, ...]) -> None:
@@ -66,21 +67,34 @@ class StageStatistics(nn.Module):
         self.taps = list(taps)
         self.model.reset_classifier(0)
         fold_norms(self.model)
-        self.width = 2 * (sum(self.model.feature_info[tap]["num_chs"] for tap in taps) + self.model.num_features)
+        self.channels = [*(self.model.feature_info[tap]["num_chs"] for tap in taps), self.model.num_features]
+        self._onnx = OnnxTrunk(name, taps)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) to (N, width), float32 at least."""
+    def forward(self, x: torch.Tensor) -> MapStatistics:
+        """By ONNX Runtime on a CPU where no gradients are wanted and it knows the backbone, else by PyTorch."""
+        if self._onnx.takes(self.model, x):
+            return self._onnx(self.model, x)
+        *maps, last = self.maps(x)
+        means, variances = zip(*map(mean_and_variance, (*maps, last)), strict=True)
+        return MapStatistics(torch.cat(means, 1), torch.cat(variances, 1), maps[-1])
+
+    def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The taps' maps and the head's, each (N, C, h, w)."""
         x = x.contiguous(memory_format=torch.channels_last)  # in which convolutions take half the time on a CPU
         last, maps = self.model.forward_intermediates(x, indices=self.taps)
-        return torch.cat([mean_and_deviation(feature_map) for feature_map in (*maps, last)], dim=1)
+        return [*maps, last]
 
 
-def mean_and_deviation(x: torch.Tensor) -> torch.Tensor:
-    """Mean and log deviation over positions of (N, C, H, W), as (N, 2 C), float32 at least."""
+def mean_and_variance(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance over positions of (N, C, H, W), both (N, C), float32 at least."""
     x = x.to(torch.promote_types(x.dtype, torch.float32)).permute(0, 2, 3, 1).flatten(1, 2)  # (N, H W, C), as they lie
     mean = x.mean(1, keepdim=True)
-    variance = (x - mean).square().mean(1)
-    return torch.cat([mean.squeeze(1), (variance + VARIANCE_FLOOR).log() / 2], dim=1)
+    return mean.squeeze(1), (x - mean).square().mean(1)
+
+
+def log_deviation(variance: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the standard deviation, finite for flat images too."""
+    return (variance + VARIANCE_FLOOR).log() / 2
 
 
 class Standardisation(nn.Module):
@@ -132,14 +146,22 @@ class NativeBranch(nn.Module):
         super().__init__()
         self.feature_size = options.quality_dim
         self.backbone = StageStatistics(options.backbone, options.taps)
-        self.standardisation = Standardisation(self.backbone.width)
+        width = 2 * sum(self.backbone.channels)
+        self.standardisation = Standardisation(width)
         self.head = nn.Sequential(
             nn.Dropout(options.drop),
-            nn.Linear(self.backbone.width, options.quality_dim),
+            nn.Linear(width, options.quality_dim),
             nn.GELU(),
             nn.Dropout(options.drop),
         )
 
     def forward(self, x: torch.Tensor) -> NativeQuality:
         """Normalised images (N, 3, H, W) to the quality feature."""
-        return NativeQuality(self.head(self.standardisation(self.backbone(x))))
+        return NativeQuality(self.head(self.standardisation(self._statistics(x))))
+
+    def _statistics(self, x: torch.Tensor) -> torch.Tensor:
+        """Map after map its means and its log deviations, (N, 2 channels of all maps)."""
+        mean, variance, _ = self.backbone(x)
+        channels = self.backbone.channels
+        by_map = zip(mean.split(channels, 1), log_deviation(variance).split(channels, 1), strict=True)
+        return torch.cat([values for pair in by_map for values in pair], 1)

@@ -19,7 +19,17 @@ EXAMPLES = """\
   maagiqa doctor
   maagiqa doctor -m topiq_nr -m nima --json doctor.json
 """
-PACKAGES = ("maagiqa_pyiqa", "pyiqa", "torch", "torchvision", "timm", "transformers", "numpy", "setuptools")
+PACKAGES = (
+    "maagiqa_pyiqa",
+    "pyiqa",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "onnxruntime",
+    "numpy",
+    "setuptools",
+)
 METRICS = (
     "maagiqa", "maagiqa-lite", "brisque", "niqe", "ilniqe", "piqe", "entropy", "hyperiqa", "maniqa", "dbcnn", "musiq",
     "clipiqa", "clipiqa+", "liqe", "one-align",

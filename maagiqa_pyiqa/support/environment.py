@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 PACKAGES = (
-    "maagiqa_pyiqa", "pyiqa", "torch", "torchvision", "timm", "transformers", "numpy", "scipy", "pandas", "pillow",
+    "maagiqa_pyiqa", "pyiqa", "torch", "torchvision", "timm", "transformers", "onnxruntime", "numpy", "scipy",
+    "pandas", "pillow",
 )  # fmt: skip
 SECONDS_FOR_GIT = 10
 

@@ -8,3 +8,8 @@ from pathlib import Path
 def packaged_weights(name: str) -> Path:
     """Path of a weights file that ships inside the package: ``lite`` or ``visual_encoder``."""
     return Path(__file__).with_name(f"{name}.safetensors")
+
+
+def packaged_graph(backbone: str) -> Path:
+    """Path at which the package keeps the ONNX graph of a timm model's structure, whether there is one or not."""
+    return Path(__file__).with_name(f"{backbone}.onnx")

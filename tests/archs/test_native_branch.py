@@ -11,38 +11,19 @@ from torch import nn
 
 from maagiqa_pyiqa.archs.folded_norms import fold_norms
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA, Details
-from maagiqa_pyiqa.archs.native_branch import VARIANCE_FLOOR, StageStatistics, Standardisation, mean_and_deviation
+from maagiqa_pyiqa.archs.native_branch import VARIANCE_FLOOR, StageStatistics, Standardisation, mean_and_variance
 from maagiqa_pyiqa.images.tensors import reduce_to
 from maagiqa_pyiqa.models.parameters import freeze
 from maagiqa_pyiqa.support.option_files import read_option_file
+from tests.helpers.native_networks import OPTIONS, native_network, with_living_norms
 
 BACKBONE = "tf_efficientnet_lite0"
-OPTIONS = {"preset": "lite-native", "quality_dim": 16}
-
-
-def with_living_norms(model):
-    """Give batch norms statistics and parameters that a mistake in folding them would show."""
-    generator = torch.Generator().manual_seed(1)
-    for name, tensor in model.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 2.0, generator=generator)
-        elif name.endswith("running_mean"):
-            tensor.uniform_(-0.3, 0.3, generator=generator)
-    return model
 
 
 @pytest.fixture
 def net():
-    """A network in eval mode with random weights, standardised on noise."""
-
-    def make(seed=0, **options):
-        torch.manual_seed(seed)
-        net = MAAGIQA(**{**OPTIONS, **options})
-        with_living_norms(net)
-        net.train()(torch.rand(8, 3, 32, 32))
-        return net.eval()
-
-    return make
+    """Makes a network in eval mode with random weights, standardised on noise."""
+    return native_network
 
 
 # any size
@@ -112,18 +93,32 @@ def test_statistics_are_those_of_the_plain_networks_maps(backbone, images):
     plain.load_state_dict(ours.model.state_dict())
     with torch.no_grad():
         last, maps = plain.forward_intermediates(images, indices=[1, -1])
-        expected = [np.concatenate([m.mean((2, 3)), np.log(m.var((2, 3)) + VARIANCE_FLOOR) / 2], 1)
-                    for m in (value.numpy() for value in (*maps, last))]  # fmt: skip
-        statistics = ours(images)
-    assert statistics.shape == (4, ours.width)
-    np.testing.assert_allclose(statistics, np.concatenate(expected, 1), rtol=1e-4, atol=1e-4)
+        mean, variance, last_map = ours(images)
+    assert mean.shape == variance.shape == (4, sum(ours.channels))
+    for statistic, expected in ((mean, np.mean), (variance, np.var)):
+        values = np.concatenate([expected(m.numpy(), (2, 3)) for m in (*maps, last)], 1)
+        np.testing.assert_allclose(statistic, values, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(last_map, maps[-1], rtol=1e-4, atol=1e-4)
 
 
-def test_deviation_is_that_of_positions_whatever_the_precision_of_the_maps():
+def test_variance_is_that_of_positions_whatever_the_precision_of_the_maps():
     x = torch.randn(2, 5, 7, 9, generator=torch.Generator().manual_seed(0)) * 3 + 1
-    mean, deviation = mean_and_deviation(x.bfloat16()).split(5, 1)
+    mean, variance = mean_and_variance(x.bfloat16())
+    assert mean.dtype == variance.dtype == torch.float32
     torch.testing.assert_close(mean, x.mean((2, 3)), rtol=0.01, atol=0.01)
-    torch.testing.assert_close(deviation.exp(), x.std((2, 3), correction=0), rtol=0.01, atol=0.01)
+    torch.testing.assert_close(variance, x.var((2, 3), correction=0), rtol=0.01, atol=0.01)
+
+
+def test_quality_layers_read_map_after_map_means_and_log_deviations(net, images):
+    """The order in which checkpoints hold their weights."""
+    branch = net().quality_branch
+    seen = []
+    branch.standardisation.register_forward_pre_hook(lambda _, arguments: seen.extend(arguments))
+    with torch.no_grad():
+        branch(images)
+        maps = branch.backbone.maps(images)
+    expected = [torch.cat([m.mean((2, 3)), (m.var((2, 3), correction=0) + VARIANCE_FLOOR).log() / 2], 1) for m in maps]
+    torch.testing.assert_close(seen[0], torch.cat(expected, 1), rtol=1e-4, atol=1e-4)
 
 
 def test_folded_norms_get_the_gradients_of_norms_that_keep_their_statistics(images):
