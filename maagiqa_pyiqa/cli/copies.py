@@ -1,4 +1,4 @@
-"""The folder that ``rank`` copies the best images to: empty or its own, so that no old pick stands among the new."""
+"""The folder that ``rank`` copies or links to: empty or its own, so that no old pick stands among the new."""
 
 from __future__ import annotations
 
@@ -15,56 +15,46 @@ LIST = ".maagiqa-rank.json"  # names of the copies that a ranking put there
 
 
 class CopyFolder:
-    """Where to copy to.
+    """Where to copy or link to.
 
     Args:
-        folder: absent, empty, or with nothing in it but what an earlier ranking copied there.
-        inputs: what the command was given to rank.
-        images: files found in it.
+        folder: absent, empty, or with nothing in it but what an earlier ranking put there.
+        option: of the command that names it.
+        link: make symbolic links in place of copies.
 
     Raises:
-        InputError: images to rank are in the folder, or files that no ranking put there.
+        InputError: files are in it that no ranking put there.
         OSError: it cannot be written to.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[str], images: Sequence[Path]) -> None:
-        self._folder = folder.expanduser()
-        self._refuse_inputs(inputs, images)
+    def __init__(self, folder: Path, option: str, *, link: bool = False) -> None:
+        self._folder, self._link = folder, link
         self._old = self._read_list()
         foreign = sorted({entry.name for entry in self._entries()} - {LIST, *self._old})
         if foreign:
             raise InputError(
-                f"'--copy-to {folder}' holds files that no ranking put there, such as '{foreign[0]}'; "
+                f"'{option} {folder}' holds files that no ranking put there, such as '{foreign[0]}'; "
                 "name an empty or new folder."
             )
         require_writable(self._folder / LIST)
 
-    def fill(self, ranking: Mapping[str, Sequence[Path]]) -> None:
-        """Copy images as ``PROMPT_RANK_NAME``, in a browser's order, in place of what an earlier ranking copied."""
-        copies = {
-            f"{f'{number:04d}_' if len(ranking) > 1 else ''}{place:03d}_{path.name}": path
-            for number, paths in enumerate(ranking.values(), start=1)
-            for place, path in enumerate(paths, start=1)
-        }
+    def fill(self, copies: Mapping[str, Path]) -> None:
+        """Copy or link images by their new names, see ``name_copies``, in place of an earlier ranking."""
         # what is to come is listed first, so that a killed run leaves nothing unknown
         self._write_list({*self._old, *copies})
         for name in self._old:
             (self._folder / name).unlink(missing_ok=True)
         for name, path in copies.items():
-            with written_whole(self._folder / name) as aside:
-                shutil.copyfile(path, aside)
+            self._place(path, self._folder / name)
         self._write_list(set(copies))
 
-    def _refuse_inputs(self, inputs: Sequence[str], images: Sequence[Path]) -> None:
-        target = Path(os.path.realpath(self._folder))
-        searched = [Path(os.path.realpath(item)) for item in inputs if os.path.isdir(item)]
-        within = [folder for folder in searched if target == folder or folder in target.parents]
-        beside = [image.parent for image in images if Path(os.path.realpath(image.parent)) == target]
-        for folder in [*within, *beside]:
-            raise InputError(
-                f"'--copy-to {self._folder}' lies in '{folder}', which is being ranked: copies would be ranked next "
-                "time; name a folder elsewhere."
-            )
+    def _place(self, path: Path, copy: Path) -> None:
+        if self._link:
+            copy.unlink(missing_ok=True)  # left by a run that was killed
+            copy.symlink_to(os.path.abspath(path))
+            return
+        with written_whole(copy) as aside:
+            shutil.copyfile(path, aside)
 
     def _entries(self) -> list[os.DirEntry[str]]:
         if not os.path.lexists(self._folder):
@@ -85,6 +75,38 @@ class CopyFolder:
 
     def _write_list(self, names: set[str]) -> None:
         write_whole(self._folder / LIST, json.dumps(sorted(names), indent=1) + "\n")
+
+
+def name_copies(ranking: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
+    """New names ``GROUP_RANK_NAME``, in a browser's order, of images by group, best first."""
+    return {
+        f"{f'{number:04d}_' if len(ranking) > 1 else ''}{place:03d}_{path.name}": path
+        for number, paths in enumerate(ranking.values(), start=1)
+        for place, path in enumerate(paths, start=1)
+    }
+
+
+def refuse_inputs(option: str, folder: Path, inputs: Sequence[str], images: Sequence[Path]) -> None:
+    """Refuse a folder whose content would be ranked next time.
+
+    Args:
+        option: that names it, as it was written.
+        folder: to put images into.
+        inputs: what the command was given to rank.
+        images: files found in it.
+
+    Raises:
+        InputError: images to rank are in the folder, or it is in one that is searched.
+    """
+    target = Path(os.path.realpath(folder))
+    searched = [Path(os.path.realpath(item)) for item in inputs if os.path.isdir(item)]
+    within = [parent for parent in searched if target == parent or parent in target.parents]
+    beside = [image.parent for image in images if Path(os.path.realpath(image.parent)) == target]
+    for parent in [*within, *beside]:
+        raise InputError(
+            f"'{option}' lies in '{parent}', which is being ranked: what is put there would be ranked next time; name "
+            "a folder elsewhere."
+        )
 
 
 def _is_plain(name: str) -> bool:

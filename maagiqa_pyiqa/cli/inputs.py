@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from maagiqa_pyiqa.images.sources import FoundImages
@@ -15,9 +15,9 @@ KINDS = (
 )
 
 
-def add_inputs(parser: argparse.ArgumentParser) -> None:
-    """Add the images to work on."""
-    parser.add_argument("inputs", nargs="+", metavar="PATH", help=KINDS)
+def add_inputs(parser: argparse.ArgumentParser, minimum: Literal["+", "*"] = "+") -> None:
+    """Add the images to work on, of a verb that can do without by ``*``."""
+    parser.add_argument("inputs", nargs=minimum, metavar="PATH", help=KINDS)
     add_list_options(parser)
 
 

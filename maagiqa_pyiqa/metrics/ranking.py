@@ -1,4 +1,4 @@
-"""The best of many images: in order by one metric, over all or within each prompt."""
+"""The best of many images: in order by one metric, over all or within each group."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ def sort_best_first(results: Sequence[ImageScores], metric: str, lower_better: b
     return sorted(results, key=lambda result: (sign * result.scores.get(metric, sign * math.inf), str(result.path)))
 
 
-def rank_by_prompt(
+def rank_by_group(
     results: Sequence[ImageScores],
     metric: str,
-    prompts: Mapping[ImagePath, str],
+    groups: Mapping[ImagePath, str],
     top: int | None = None,
     lower_better: bool = False,
 ) -> dict[str, list[ImageScores]]:
-    """Rank the images of each prompt.
+    """Rank the images of each group, such as those of one prompt.
 
     Args:
         results: scores of every image; one without a score is left out.
         metric: the metric that ranks.
-        prompts: prompt of each image.
-        top: how many of each prompt to keep; all by default.
+        groups: group of each image.
+        top: how many of each group to keep; all by default.
         lower_better: whether lower scores are better.
 
     Returns:
-        Images by prompt, best first; prompts in the order of ``prompts``.
+        Images by group, best first; groups in the order of ``groups``.
     """
-    groups: dict[str, list[ImageScores]] = {prompt: [] for prompt in prompts.values()}
+    ranking: dict[str, list[ImageScores]] = {group: [] for group in groups.values()}
     scored = [result for result in results if metric in result.scores]
     for result in sort_best_first(scored, metric, lower_better):
-        groups[prompts[result.path]].append(result)
-    return {prompt: images[:top] for prompt, images in groups.items()}
+        ranking[groups[result.path]].append(result)
+    return {group: images[:top] for group, images in ranking.items()}

@@ -95,9 +95,9 @@ class ScoreTable:
 
 
 class RankedImage(NamedTuple):
-    """One row of a ranking; ``prompt`` is empty where none was given."""
+    """One row of a ranking; ``group`` is empty where there are none."""
 
-    prompt: str
+    group: str
     rank: int
     score: float
     image: str
@@ -105,44 +105,54 @@ class RankedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class RankingTable:
-    """The best images of each prompt by ``metric``."""
+    """The best images of each group by ``metric``; ``by`` is what groups are, and the name of their column."""
 
     rows: Sequence[RankedImage]
     metric: str
     lower_better: bool = False
+    by: str = "prompt"
 
     @classmethod
     def from_ranking(
-        cls, ranking: Mapping[str, Sequence[ImageScores]], metric: str, lower_better: bool = False
+        cls,
+        ranking: Mapping[str, Sequence[ImageScores]],
+        metric: str,
+        lower_better: bool = False,
+        by: str = "prompt",
     ) -> RankingTable:
-        """Table of what ``rank_by_prompt`` gives for ``metric``."""
+        """Table of what ``rank_by_group`` gives for ``metric``."""
         return cls(
             [
-                RankedImage(prompt, rank, image.scores[metric], str(image.path))
-                for prompt, images in ranking.items()
+                RankedImage(group, rank, image.scores[metric], str(image.path))
+                for group, images in ranking.items()
                 for rank, image in enumerate(images, start=1)
             ],
             metric,
             lower_better,
+            by,
         )
 
+    @property
+    def _columns(self) -> list[str]:
+        return [self.by, *RankedImage._fields[1:]]
+
     def as_text(self) -> str:
-        """Rank, score and image, each group under its prompt."""
+        """Rank, score and image, each group under its name."""
         title = with_arrow(self.metric, [self.metric] if self.lower_better else [])
         widths = [max(len(title), 8)]
         lines = [_line("rank", [title], widths, "image")]
         for row in self.rows:
-            lines += [printable(row.prompt)] if row.prompt and row.rank == 1 else []
+            lines += [printable(row.group)] if row.group and row.rank == 1 else []
             lines.append(_line(row.rank, [f"{row.score:.4f}"], widths, row.image))
         return "\n".join(lines)
 
     def as_csv(self) -> str:
-        """Columns ``prompt``, ``rank``, ``score``, ``image``."""
-        return as_csv(RankedImage._fields, self.rows)
+        """Columns ``by`` (such as ``prompt``), ``rank``, ``score``, ``image``."""
+        return as_csv(self._columns, self.rows)
 
     def as_json(self) -> str:
         """A list of objects with the same fields."""
-        return _json([row._asdict() for row in self.rows])
+        return _json([dict(zip(self._columns, row, strict=True)) for row in self.rows])
 
     def as_parquet(self) -> bytes:
         """The same columns."""
@@ -154,7 +164,7 @@ class RankingTable:
             pyarrow.array([encodable(cell) if isinstance(cell, str) else cell for cell in column], kind)
             for column, kind in zip(columns, types, strict=True)
         ]
-        return _parquet(pyarrow.table(arrays, list(RankedImage._fields)))
+        return _parquet(pyarrow.table(arrays, self._columns))
 
 
 def _line(rank: object, cells: Sequence[str], widths: Sequence[int], image: object) -> str:

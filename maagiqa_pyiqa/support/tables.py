@@ -12,6 +12,7 @@ import pandas
 
 from maagiqa_pyiqa.support.csv_files import parse_csv, read_csv
 from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.text import encodable
 
 PARQUET = ".parquet"
 JSON_LINES = (".jsonl", ".ndjson")
@@ -75,7 +76,8 @@ def _parse_line(line: bytes, name: str, number: int) -> Mapping[str, Any]:
         raise InputError(f"'{name}', line {number} is no JSON: {error}. Each line has to be one object.") from error
     if not isinstance(row, dict):
         raise InputError(f"'{name}', line {number} is no object of JSON but {line[:40].decode(errors='replace')!r}.")
-    return {column: cell for column, cell in row.items() if not isinstance(cell, (dict, list))}
+    cells = {encodable(column): cell for column, cell in row.items() if not isinstance(cell, (dict, list))}
+    return {column: encodable(cell) if isinstance(cell, str) else cell for column, cell in cells.items()}
 
 
 def _parse_parquet(content: bytes, name: str, as_text: bool) -> pandas.DataFrame:

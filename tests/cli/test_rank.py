@@ -1,6 +1,8 @@
 """``maagiqa rank`` picks the best of many generations, per prompt where prompts are given."""
 
+import io
 import json
+from pathlib import Path
 
 import pandas
 import pyiqa
@@ -9,6 +11,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from maagiqa_pyiqa.cli.main import main
+from tests.helpers.input_files import make_tar
 
 
 @pytest.fixture
@@ -120,3 +123,119 @@ def test_a_list_of_copies_from_a_stranger_removes_nothing(folder, capsys, names)
     assert main(["rank", str(folder / "pictures"), "--copy-to", str(folder / "best")]) == 2
     assert "is no list of a ranking's copies" in capsys.readouterr().err
     assert (folder / "prompts.csv").exists()
+
+
+# ------------------------------------------------------------------------------------------------- groups and places
+
+
+@pytest.fixture
+def styles(folder):
+    """A list of the pictures with a column to group by."""
+    rows = [{"file": f"{name}{number}.png", "style": name, "prompt": "x"} for name in "ab" for number in range(2)]
+    pandas.DataFrame(rows).to_parquet(folder / "pictures" / "list.parquet")
+    return folder
+
+
+def rank(folder, *arguments, of="pictures"):
+    table = folder / "a.csv"
+    words = ["rank", folder / of, "-m", "piqe", "--workers", "0", "--device", "cpu", "--csv", table, *arguments]
+    code = main([*map(str, words)])
+    return code, pandas.read_csv(table) if table.exists() else None
+
+
+def test_images_are_ranked_within_each_value_of_a_lists_column(styles):
+    code, table = rank(styles, "--column", "file", "--by", "style", "--top", 1, of="pictures/list.parquet")
+    assert code == 0
+    assert list(table.columns) == ["style", "rank", "score", "image"]
+    assert list(table["style"]) == ["a", "b"]
+    _, table = rank(styles, "--column", "file", "--by", "prompt", of="pictures/list.parquet")
+    assert list(table["prompt"]) == ["x"] * 4
+
+
+def test_images_are_ranked_within_each_folder(folder):
+    (folder / "pictures" / "more").mkdir()
+    (folder / "pictures" / "a0.png").rename(folder / "pictures" / "more" / "a0.png")
+    _, table = rank(folder, "--by", "folder")
+    assert list(table["folder"]) == [*[str(folder / "pictures")] * 3, str(folder / "pictures" / "more")]
+    assert list(table["rank"]) == [1, 2, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--by", "style"], "4 of 4 images have no 'style'"),
+        (["--by", "rank"], "a ranking has a column 'rank' of its own"),
+        (["--by", "folder", "--per-prompt", "prompts.csv"], "'--per-prompt' is for '--by prompt'"),
+        (["--dry-run"], "are for --copy-to, --link-to and --move-to"),
+        (["--undo", "moves.csv"], "leave the images out"),
+        (["--move-to", "best"], "there is no terminal to answer on; say --yes, or --dry-run"),
+    ],
+)
+def test_groups_and_places_that_make_no_sense_are_refused_before_the_work(
+    folder, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("maagiqa_pyiqa.cli.rank.start_scoring", lambda *_: pytest.fail("the work has started"))
+    assert rank(folder, *arguments)[0] == 2
+    assert message in capsys.readouterr().err
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_a_move_is_shown_done_and_undone(folder, capsys):
+    before = tree(folder)
+    assert rank(folder, "--top", 2, "--move-to", folder / "best", "--dry-run")[0] == 0
+    assert "move 2 images to" in capsys.readouterr().out
+    assert tree(folder) == before
+    code, table = rank(folder, "--top", 2, "--move-to", folder / "best", "--yes")
+    assert code == 0
+    moved = {f"best/{place:03d}_{Path(image).name}" for place, image in enumerate(table["image"], start=1)}
+    assert {name for name in tree(folder) if name.startswith("best/")} == moved
+    assert len(tree(folder)) == len(before)
+    assert main(["rank", "--undo", str(folder / "best" / "moves.csv")]) == 0
+    assert tree(folder) == before
+    assert not (folder / "best").exists()
+
+
+@pytest.mark.parametrize(("answer", "moved"), [("y\n", 4), ("n\n", 0), ("\n", 0), ("", 0)])
+def test_on_a_terminal_a_move_waits_for_a_yes(folder, monkeypatch, answer, moved):
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert rank(folder, "--move-to", folder / "best")[0] == 0
+    assert len(list((folder / "best").glob("*.png"))) == moved
+
+
+def test_a_move_that_was_stopped_is_gone_on_with_and_not_begun_anew(folder, capsys, monkeypatch):
+    before = tree(folder)
+    monkeypatch.setattr("maagiqa_pyiqa.cli.placing.finish", lambda moves: ["stopped"])
+    assert rank(folder, "--move-to", folder / "best", "--yes")[0] == 1
+    monkeypatch.undo()
+    assert rank(folder, "--move-to", folder / "best", "--yes")[0] == 2
+    assert f"go on with it by --finish {folder / 'best' / 'moves.csv'}" in capsys.readouterr().err
+    assert tree(folder) == before
+    assert main(["rank", "--finish", str(folder / "best" / "moves.csv")]) == 0
+    assert len(list((folder / "best").glob("*.png"))) == 4
+
+
+def test_a_link_is_not_moved(folder, capsys):
+    (folder / "pictures" / "link.png").symlink_to("a0.png")
+    assert rank(folder, "--move-to", folder / "best", "--yes")[0] == 2
+    assert "link.png' is a link" in capsys.readouterr().err
+
+
+def test_links_point_at_the_best_and_take_the_place_of_earlier_ones(folder):
+    assert rank(folder, "--link-to", folder / "best")[0] == 0
+    code, table = rank(folder, "--link-to", folder / "best", "--top", 1)
+    assert code == 0
+    (link,) = (folder / "best").glob("*.png")
+    assert link.is_symlink()
+    assert link.resolve() == Path(table["image"][0]).resolve()
+
+
+def test_images_in_a_tar_are_ranked_but_not_placed(folder, capsys):
+    make_tar(folder / "shard.tar", sorted((folder / "pictures").iterdir()))
+    assert rank(folder, of="shard.tar")[0] == 0
+    assert rank(folder, "--copy-to", folder / "best", of="shard.tar")[0] == 2
+    assert "is not a file on this machine; copy or unpack it first" in capsys.readouterr().err

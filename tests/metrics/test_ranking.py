@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from maagiqa_pyiqa.metrics.ranking import rank_by_prompt, sort_best_first
+from maagiqa_pyiqa.metrics.ranking import rank_by_group, sort_best_first
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 
@@ -32,11 +32,11 @@ def test_equals_stand_in_the_order_of_their_names():
 def test_each_prompt_is_ranked_by_itself_and_cut_to_its_top():
     results = scores_of("maagiqa-lite", a=1.0, b=3.0, c=2.0, d=5.0, x=None)
     prompts = {Path(name): prompt for name, prompt in zip("abcdx", ["two", "two", "two", "one", "none"], strict=True)}
-    ranking = rank_by_prompt(results, "maagiqa-lite", prompts, top=2)
+    ranking = rank_by_group(results, "maagiqa-lite", prompts, top=2)
     assert {prompt: names(images) for prompt, images in ranking.items()} == {
         "two": ["b", "c"],
         "one": ["d"],
         "none": [],
     }
     assert list(ranking) == ["two", "one", "none"]
-    assert names(rank_by_prompt(results, "maagiqa-lite", prompts)["two"]) == ["b", "c", "a"]
+    assert names(rank_by_group(results, "maagiqa-lite", prompts)["two"]) == ["b", "c", "a"]

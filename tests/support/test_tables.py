@@ -33,6 +33,11 @@ def test_every_format_holds_the_same_cells_and_leaves_lists_out(tmp_path, name):
     assert list(read_table(tmp_path / name)["mos"]) == [1.5, 2.0, 3.25]
 
 
+def test_a_name_that_is_no_unicode_is_as_in_a_csv():
+    table = parse_table(b'{"name": "caf\\udce9.png"}', "a.jsonl", as_text=True)
+    assert table["name"][0] == r"caf\udce9.png"
+
+
 def test_what_is_absent_from_a_line_is_an_empty_cell():
     table = parse_table(b'{"name": "a"}\n{"name": "b", "prompt": null}\n{"prompt": "c"}\n', "a.jsonl", as_text=True)
     assert table.to_dict("list") == {"name": ["a", "b", ""], "prompt": ["", "", "c"]}
