@@ -7,7 +7,7 @@ READY = $(VENV)/.ready-dev
 .PHONY: demo test lint lite clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python benchmarks/demo.py --out demo
+	$(BIN)/python -m benchmarks.demo --out demo
 
 # Two processes of one thread each; a test file stays in one process, so that it sets up once
 test: $(READY)

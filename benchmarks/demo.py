@@ -1,126 +1,145 @@
-"""Score photographs beside damaged and nonsense versions of them, and show whether the metric notices.
+"""Score pictures beside damaged and nonsense versions of them, and show whether the metric notices.
 
-    python benchmarks/demo.py [--out demo] [-m maagiqa-lite]
+    python -m benchmarks.demo [--out demo] [-m maagiqa-lite]
 
-The photographs ship with scikit-image; the damage is done here: blur, JPEG quality 5, shuffled patches, and a noise
-pattern in the photograph's place. Writes images, scores.csv and contact_sheet.png.
+Photographs that ship with scikit-image and pictures of generators, from AGIQA-3k, that ship with the tests. Each is
+blurred, compressed to JPEG quality 5, cut into patches that are shuffled, melted, and replaced by a pattern of noise.
+Writes images, scores.csv and contact_sheet.png.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import skimage
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
+from benchmarks.contact_sheet import Cell, Row, Texts, draw_contact_sheet
+from maagiqa_pyiqa.images.damage.table import DAMAGES
+from maagiqa_pyiqa.images.decoding import decode
 from maagiqa_pyiqa.metrics.ranking import sort_best_first
 from maagiqa_pyiqa.metrics.score_tables import ScoreTable
-from maagiqa_pyiqa.metrics.scoring import ImageScores, create_metrics, is_lower_better, makers_of, score_images
+from maagiqa_pyiqa.metrics.scoring import create_metrics, is_lower_better, makers_of, score_images
 from maagiqa_pyiqa.support.files import write_whole
 
-PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
-PATCHES = 8  # a side, for the shuffle
-THUMBNAIL = 190
-CAPTION = 30
+PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
+GENERATED = Path(__file__).parents[1] / "tests" / "data" / "agiqa_3k" / "images"
 
 
-def blur(photograph: Image.Image) -> Image.Image:
-    """Out of focus."""
-    return photograph.filter(ImageFilter.GaussianBlur(max(photograph.size) / 100))
+class Picture(NamedTuple):
+    """A picture that is damaged: its name, where it is from, its file."""
+
+    name: str
+    origin: str
+    path: Path
 
 
-def jpeg5(photograph: Image.Image) -> Image.Image:
-    """Compressed to JPEG quality 5."""
-    file = io.BytesIO()
-    photograph.save(file, "JPEG", quality=5)
-    return Image.open(file).convert("RGB")
+PICTURES = (
+    Picture("Astronaut", "photograph", PHOTOGRAPHS / "astronaut.png"),
+    Picture("Cat", "photograph", PHOTOGRAPHS / "chelsea.png"),
+    Picture("Coffee", "photograph", PHOTOGRAPHS / "coffee.png"),
+    Picture("Rocket", "photograph", PHOTOGRAPHS / "rocket.jpg"),
+    Picture("Motorcycle", "photograph", PHOTOGRAPHS / "motorcycle_left.png"),
+    Picture("Karaoke", "Midjourney", GENERATED / "midjourney_normal_007.jpg"),
+    Picture("Face", "Midjourney", GENERATED / "midjourney_normal_010.jpg"),
+    Picture("Buck", "DALL-E 2", GENERATED / "DALLE2_normal_148.jpg"),
+    Picture("Riverside", "SDXL 2.2", GENERATED / "xl2.2_normal_065.jpg"),
+    Picture("Ogres", "SD 1.5", GENERATED / "sd1.5_highcorr_052.jpg"),
+)
+VERSIONS = {
+    "blurred": ("blur", 5.0),
+    "compressed": ("jpeg", 95.0),
+    "shuffled": ("shuffled", 8.0),
+    "melted": ("melted", 0.05),
+    "noise": ("coloured noise", 1 / 32),
+}  # name of each version, the damage and its strength
+ORIGINAL = "original"
+COLUMNS = (ORIGINAL, *VERSIONS)
 
 
-def shuffle(photograph: Image.Image) -> Image.Image:
-    """Cut into 8 x 8 patches and put together in another order."""
-    pixels = np.asarray(photograph)
-    height, width = (side // PATCHES for side in pixels.shape[:2])
-    pixels = pixels[: height * PATCHES, : width * PATCHES]
-    patches = pixels.reshape(PATCHES, height, PATCHES, width, 3).swapaxes(1, 2).reshape(-1, height, width, 3)
-    patches = np.random.default_rng(0).permutation(patches).reshape(PATCHES, PATCHES, height, width, 3)
-    return Image.fromarray(patches.swapaxes(1, 2).reshape(pixels.shape))
+def present_pictures() -> list[Picture]:
+    """Those that are here: the photographs, and generators' pictures in a checkout."""
+    return [picture for picture in PICTURES if picture.path.is_file()]
 
 
-def noise(photograph: Image.Image) -> Image.Image:
-    """A pattern of coloured noise of the same size, with nothing in it."""
-    small = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    return Image.fromarray(small).resize(photograph.size, Image.Resampling.NEAREST)
-
-
-DAMAGES: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "blur": blur,
-    "jpeg5": jpeg5,
-    "shuffle": shuffle,
-    "noise": noise,
-}
-
-
-def make_images(folder: Path) -> list[Path]:
-    """Write every photograph and its damaged versions as PNG; return their paths, row by row of the contact sheet."""
+def make_images(pictures: Sequence[Picture], folder: Path) -> list[list[Path]]:
+    """Write every picture and its damaged versions as PNG; return their paths, a row a picture."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name in PHOTOGRAPHS:
-        photograph = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
-        versions = {"original": photograph, **{damage: make(photograph) for damage, make in DAMAGES.items()}}
-        for version, image in versions.items():
-            paths.append(folder / f"{Path(name).stem}_{version}.png")
-            image.save(paths[-1])
-    return paths
+    rows = []
+    for seed, picture in enumerate(pictures):
+        image = np.asarray(decode(picture.path))
+        worse = [DAMAGES[damage](image, strength, seed) for damage, strength in VERSIONS.values()]
+        paths = [folder / f"{picture.path.stem}_{version}.png" for version in COLUMNS]
+        for path, pixels in zip(paths, (image, *worse), strict=True):
+            Image.fromarray(pixels).save(path)
+        rows.append(paths)
+    return rows
 
 
-def count_noticed(scores: Sequence[float]) -> tuple[int, int]:
-    """How many damaged versions score below their original, and of how many; scores in the order of make_images."""
-    rows = np.reshape(scores, (len(PHOTOGRAPHS), 1 + len(DAMAGES)))
-    return int((rows[:, 1:] < rows[:, :1]).sum()), rows[:, 1:].size
+def find_noticed(scores: np.ndarray, lower_better: bool) -> np.ndarray:
+    """Which versions score worse than their original.
+
+    Args:
+        scores: (pictures, columns), the original in the first.
+        lower_better: whether low scores are good.
+
+    Returns:
+        (pictures, columns - 1), bool.
+    """
+    return scores[:, 1:] > scores[:, :1] if lower_better else scores[:, 1:] < scores[:, :1]
 
 
-def contact_sheet(results: Sequence[ImageScores], metric: str) -> Image.Image:
-    """One row a photograph, score and version under each picture."""
-    columns = 1 + len(DAMAGES)
-    cell = THUMBNAIL + 10, THUMBNAIL + CAPTION
-    sheet = Image.new("RGB", (columns * cell[0] + 10, len(PHOTOGRAPHS) * cell[1] + 10), "white")
-    draw = ImageDraw.Draw(sheet)
-    for index, result in enumerate(results):
-        x, y = 10 + index % columns * cell[0], 10 + index // columns * cell[1]
-        thumbnail = Image.open(str(result.path))
-        thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
-        sheet.paste(thumbnail, (x, y + THUMBNAIL - thumbnail.height))
-        version = Path(str(result.path)).stem.rsplit("_", 1)[1]
-        draw.text((x, y + THUMBNAIL + 3), f"{result.scores[metric]:.2f}  {version}", fill="black", font_size=16)
-    return sheet
+def contact_sheet(
+    pictures: Sequence[Picture], paths: Sequence[Sequence[Path]], scores: np.ndarray, metric: str
+) -> Image.Image:
+    """One row a picture, the best at the top."""
+    lower_better = is_lower_better(metric)
+    noticed = find_noticed(scores, lower_better)
+    ranked = np.argsort(scores[:, 0] if lower_better else -scores[:, 0], kind="stable")
+    wrong = np.pad(~noticed, ((0, 0), (1, 0)))  # an original is in order
+    rows = [
+        Row(
+            pictures[i].name,
+            pictures[i].origin,
+            [Cell(*cell) for cell in zip(paths[i], scores[i].tolist(), wrong[i].tolist(), strict=True)],
+        )
+        for i in ranked
+    ]
+    explanation = (
+        f"{noticed.sum()} of {noticed.size} damaged or nonsense versions score worse than their original"
+        f"{'.' if noticed.all() else '; a red frame is around the others.'}\n"
+        "Best originals at the top; under each image its score, in the colour of its quality."
+    )
+    return draw_contact_sheet(rows, Texts(f"What {metric} makes of damage", explanation, COLUMNS), lower_better)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 1 if the metric cannot be made here."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("-m", "--metric", default="maagiqa-lite")
-    arguments = parser.parse_args()
-    metrics, failures = create_metrics(makers_of([arguments.metric]))
+    parsed = parser.parse_args(arguments)
+    metrics, failures = create_metrics(makers_of([parsed.metric]))
     if failures:
-        print(f"metric {arguments.metric} cannot run here: {failures[arguments.metric]}")
+        print(f"metric {parsed.metric} cannot run here: {failures[parsed.metric]}")
         return 1
-    paths = make_images(arguments.out / "images")
-    by_path = {result.path: result for result in score_images(paths, metrics, workers=0)}
-    results = [by_path[path] for path in paths]
-    table = ScoreTable(
-        sort_best_first(results, arguments.metric, is_lower_better(arguments.metric)), [arguments.metric]
-    )
+    pictures = present_pictures()
+    paths = make_images(pictures, parsed.out / "images")
+    results = list(score_images([path for row in paths for path in row], metrics, workers=0))
+    ranked = sort_best_first(results, parsed.metric, is_lower_better(parsed.metric))
+    table = ScoreTable(ranked, [parsed.metric])
     print(table.as_text())
-    write_whole(arguments.out / "scores.csv", table.as_csv())
-    contact_sheet(results, arguments.metric).save(arguments.out / "contact_sheet.png")
-    noticed, pairs = count_noticed([result.scores[arguments.metric] for result in results])
-    print(f"\n{noticed} of {pairs} damaged or nonsense versions score below their original.")
-    print(f"Written: {arguments.out / 'scores.csv'}, {arguments.out / 'contact_sheet.png'}")
+    write_whole(parsed.out / "scores.csv", table.as_csv())
+    by_path = {result.path: result.scores[parsed.metric] for result in results}
+    scores = np.array([[by_path[path] for path in row] for row in paths])
+    contact_sheet(pictures, paths, scores, parsed.metric).save(parsed.out / "contact_sheet.png", optimize=True)
+    noticed = find_noticed(scores, is_lower_better(parsed.metric))
+    print(f"\n{noticed.sum()} of {noticed.size} damaged or nonsense versions score worse than their original.")
+    print(f"Written: {parsed.out / 'scores.csv'}, {parsed.out / 'contact_sheet.png'}")
     return 0
 
 

@@ -174,7 +174,8 @@ def _draw_panel(axes, rows: Sequence[PairFigures], name: str) -> None:  # type: 
         place = places[row.damage] + (0.16 if row.stronger else -0.16)
         colour = KINDS[row.kind]
         axes.plot([100 * row.low, 100 * row.high], [place, place], color=colour, linewidth=1.2, alpha=0.6)
-        axes.plot(100 * row.in_order, place, "o", color=colour, markersize=4.5, mfc=colour if row.stronger else "white")
+        filling = colour if row.stronger else "white"
+        axes.plot(100 * row.in_order, place, "o", color=colour, markersize=4.5, mfc=filling, clip_on=False, zorder=3)
     axes.set_title(f"{name} (n = {max(row.images for row in rows)})", fontsize=9)
     axes.set_xlim(min(80, *(100 * row.low - 2 for row in rows)), 101)
     axes.tick_params(labelsize=8, length=0)
