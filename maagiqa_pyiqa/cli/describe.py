@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
-from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
+from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines, write_outputs
 from maagiqa_pyiqa.cli.verbs import add_device, add_dtype, add_verb, positive
 from maagiqa_pyiqa.semantics.extractor import list_specs
 from maagiqa_pyiqa.semantics.prompts import QUESTIONS
@@ -39,29 +39,43 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_device(parser)
     add_dtype(parser)
     parser.add_argument("--max-tokens", type=positive, default=128, metavar="N", help="longest answer (default 128)")
-    add_outputs(parser, "the answers", "json")
+    add_outputs(parser, "the answers", "csv", "json")
+    add_json_lines(parser, "the answers to each image")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask and print; 1 if an image could not be read."""
-    from maagiqa_pyiqa.images.decoding import UnreadableImageError
     from maagiqa_pyiqa.semantics.extractor import create_describer
+    from maagiqa_pyiqa.support.csv_files import as_csv
     from maagiqa_pyiqa.support.devices import default_device
 
     paths = find_inputs(arguments).paths
     model = create_describer(arguments.semantics, arguments.device or default_device(), arguments.dtype)
-    answers, failed = [], 0
-    for path in paths:
-        print(printable(path))
-        try:
-            words = {prompt: _ask(model, path, prompt, arguments.max_tokens) for prompt in model.prompts}
-            answers.append({"image": str(path), "answers": words, "error": None})
-        except UnreadableImageError as error:
-            failed += 1
-            print(f"  not described: {printable(error)}", file=sys.stderr)
-            answers.append({"image": str(path), "answers": {}, "error": str(error)})
-    write_outputs(arguments, json=lambda: json.dumps(answers, indent=1) + "\n")
-    return 1 if failed else 0
+    answers = []
+    with json_lines(arguments) as write_line:
+        for path in paths:
+            answers.append(_describe(model, path, arguments.max_tokens))
+            write_line(answers[-1])
+        rows = ([one["image"], *(one["answers"].get(p, "") for p in model.prompts), one["error"]] for one in answers)
+        write_outputs(
+            arguments,
+            csv=lambda: as_csv(["image", *model.prompts, "error"], rows),
+            json=lambda: json.dumps(answers, indent=1) + "\n",
+        )
+    return 1 if any(one["error"] for one in answers) else 0
+
+
+def _describe(model: DescribingExtractor, path: ImagePath, limit: int) -> dict[str, Any]:
+    """Ask and print all about one image; returns path, answers by prompt and error as JSON has them."""
+    from maagiqa_pyiqa.images.decoding import UnreadableImageError
+
+    print(printable(path))
+    try:
+        words = {prompt: _ask(model, path, prompt, limit) for prompt in model.prompts}
+    except UnreadableImageError as error:
+        print(f"  not described: {printable(error)}", file=sys.stderr)
+        return {"image": str(path), "answers": {}, "error": str(error)}
+    return {"image": str(path), "answers": words, "error": None}
 
 
 def _ask(model: DescribingExtractor, image: ImagePath, prompt: str, limit: int) -> str:

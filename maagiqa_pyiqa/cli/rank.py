@@ -103,7 +103,7 @@ def _show(
     metric = entrant.name
     within = [one for one in results if metric in one.scores and limits.keeps(one.scores[metric])]
     ranking = rank_by_group(within, metric, groups.of, arguments.top, entrant.lower_better)
-    table = RankingTable.from_ranking(ranking, metric, entrant.lower_better, groups.by)
+    table = RankingTable.from_ranking(ranking, metric, entrant.lower_better, groups.by, entrant.score_range)
     shown = [*itertools.chain(*ranking.values()), *(one for one in results if one.errors)]
     show_with_gallery(arguments, table, shown, {metric: entrant}, groups.of, parquet=table.as_parquet)
     return ranking

@@ -93,7 +93,8 @@ def _show(
     results = sort_best_first(scored, metrics[0], metrics[0] in lower_better)
     selected = selection.select(results, metrics[0])
     images, places = list(selected.values()), None if selection.is_everything else list(selected)
-    table = ScoreTable(images, metrics, unavailable, lower_better, places)
+    ranges = {name: entrant.score_range for name, entrant in entrants.items()}
+    table = ScoreTable(images, metrics, unavailable, lower_better, places, ranges)
     # a gallery lists failures by themselves
     shown = images if selection.is_everything else [*images, *(one for one in scored if not one.scores)]
     show_with_gallery(arguments, table, shown, entrants, parquet=table.as_parquet)

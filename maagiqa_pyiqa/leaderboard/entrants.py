@@ -99,6 +99,12 @@ class Entrant:
         """What is scored with."""
         return self.source.kind
 
+    @property
+    def score_range(self) -> str | None:
+        """Lowest and highest score as pyiqa writes them, such as ``0, 100`` or ``~0, ~5``; None where nobody says."""
+        written: str | None = DEFAULT_CONFIGS.get(self.source.metric or "", {}).get("score_range")
+        return written
+
 
 @dataclass(frozen=True, kw_only=True)
 class EntrantOptions:

@@ -23,6 +23,12 @@ def as_record(image: ImageScores) -> dict[str, Any]:
     return {"image": str(image.path), "scores": image.scores, "error": image.error or None}
 
 
+def name_ranges(ranges: Mapping[str, str | None]) -> list[str]:
+    """A line for people with the range of each metric's scores, none where no range is known."""
+    known = [f"{printable(metric)} {low_high.replace(', ', ' to ')}" for metric, low_high in ranges.items() if low_high]
+    return [f"range of scores: {', '.join(known)}"] if known else []
+
+
 def with_arrow(metric: str, lower_better: Collection[str]) -> str:
     """A metric's name with the direction in which its scores are better."""
     return f"{metric} {DOWN if metric in lower_better else UP}"
@@ -32,8 +38,9 @@ def with_arrow(metric: str, lower_better: Collection[str]) -> str:
 class ScoreTable:
     """Scores of images by ``metrics``, in the order of ``images``.
 
-    ``unavailable`` metrics come with the reason; ``lower_better`` names those of which lower scores are better.
-    ``places`` are the ranks where the images are a part of all, each with a score.
+    ``unavailable`` metrics come with the reason; ``lower_better`` names those of which lower scores are better, and
+    ``ranges`` are lowest and highest scores as pyiqa writes them. ``places`` are the ranks where the images are a part
+    of all, each with a score.
     """
 
     images: Sequence[ImageScores]
@@ -41,9 +48,10 @@ class ScoreTable:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     lower_better: Collection[str] = ()
     places: Sequence[int] | None = None
+    ranges: Mapping[str, str | None] = field(default_factory=dict)
 
     def as_text(self) -> str:
-        """Ranked table of the images that have a score."""
+        """Ranked table of the images that have a score, and the ranges of scores."""
         titles = [with_arrow(metric, self.lower_better) for metric in self.metrics]
         widths = [max(len(title), 8) for title in titles]
         lines = [_line("rank", titles, widths, "image")]
@@ -51,7 +59,7 @@ class ScoreTable:
         for rank, image in zip(self.places or range(1, len(scored) + 1), scored, strict=True):
             cells = [f"{image.scores[m]:.4f}" if m in image.scores else "-" for m in self.metrics]
             lines.append(_line(rank, cells, widths, image.path))
-        return "\n".join(lines)
+        return "\n".join([*lines, *name_ranges(self.ranges)])
 
     def as_csv(self) -> str:
         """Columns ``image``, one per metric, ``error``; every image has a row."""
@@ -62,11 +70,12 @@ class ScoreTable:
         return as_csv(["image", *self.metrics, "error"], rows)
 
     def as_json(self) -> str:
-        """An object with ``images`` (path, scores, error), ``lower_better`` and ``unavailable_metrics``."""
+        """An object with ``images`` (path, scores, error), ``unavailable_metrics`` and facts of the others."""
         return _json(
             {
                 "images": [as_record(image) for image in self.images],
                 "lower_better": {metric: metric in self.lower_better for metric in self.metrics},
+                "score_range": {metric: self.ranges.get(metric) for metric in self.metrics},
                 "unavailable_metrics": dict(self.unavailable),
             }
         )
@@ -111,6 +120,7 @@ class RankingTable:
     metric: str
     lower_better: bool = False
     by: str = "prompt"
+    score_range: str | None = None
 
     @classmethod
     def from_ranking(
@@ -119,6 +129,7 @@ class RankingTable:
         metric: str,
         lower_better: bool = False,
         by: str = "prompt",
+        score_range: str | None = None,
     ) -> RankingTable:
         """Table of what ``rank_by_group`` gives for ``metric``."""
         return cls(
@@ -130,6 +141,7 @@ class RankingTable:
             metric,
             lower_better,
             by,
+            score_range,
         )
 
     @property
@@ -144,7 +156,7 @@ class RankingTable:
         for row in self.rows:
             lines += [printable(row.group)] if row.group and row.rank == 1 else []
             lines.append(_line(row.rank, [f"{row.score:.4f}"], widths, row.image))
-        return "\n".join(lines)
+        return "\n".join([*lines, *name_ranges({self.metric: self.score_range})])
 
     def as_csv(self) -> str:
         """Columns ``by`` (such as ``prompt``), ``rank``, ``score``, ``image``."""

@@ -155,15 +155,20 @@ def test_features_of_every_kind_of_input_are_extracted(run, tmp_path, kind, outp
     assert (became["extracted"], became["failures"]) == (len(NAMES), [])
 
 
+@pytest.mark.parametrize("output", ["csv", "json", "jsonl"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("output", ["a file", "standard output"])
-def test_images_of_every_kind_of_input_are_described(run, tmp_path, kind, output):
-    target = tmp_path / "out.json" if output == "a file" else "-"
-    code, streams = run("describe", kind, "--json", target)
-    assert code == 0
-    names, rows = read("describe", "json", target.read_bytes() if output == "a file" else streams.out)
+def test_images_of_every_kind_of_input_are_described_in_every_format(run, tmp_path, kind, output):
+    assert run("describe", kind, f"--{output}", tmp_path / "out")[0] == 0
+    names, rows = read("describe", output, (tmp_path / "out").read_bytes())
     assert names == set(NAMES)
-    assert len({row["answers"]["coherence"] for row in rows}) == len(NAMES)
+    assert len({(row if output == "csv" else row["answers"])["coherence"] for row in rows}) == len(NAMES)
+
+
+@pytest.mark.parametrize("output", ["csv", "json", "jsonl"])
+def test_words_go_to_standard_output(run, output):
+    code, streams = run("describe", "folder", f"--{output}", "-")
+    assert code == 0
+    assert read("describe", output, streams.out)[0] == set(NAMES)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -131,7 +131,7 @@ def test_tables_hold_what_is_selected_and_what_failed_is_told(pictures, tmp_path
     out, err = capsys.readouterr()
     assert names(tmp_path / "a.csv") == expected
     assert parquet.read_table(tmp_path / "a.parquet").num_rows == len(expected)
-    assert len(out.splitlines()) == 1 + len(expected)
+    assert len(out.splitlines()) == 2 + len(expected)  # header, and range of scores
     assert "empty.png: empty file" in err
 
 

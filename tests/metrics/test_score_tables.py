@@ -91,6 +91,14 @@ def test_a_ranking_without_prompts_has_no_headings():
     assert table.as_text().splitlines() == ["rank    piqe \u2191  image", "   1    0.3000  b, c.png"]
 
 
+def test_ranges_of_scores_are_told_where_they_are_known():
+    table = ScoreTable(IMAGES, ["piqe", "mine"], ranges={"piqe": "0, 100", "mine": None})
+    assert table.as_text().splitlines()[-1] == "range of scores: piqe 0 to 100"
+    assert json.loads(table.as_json())["score_range"] == {"piqe": "0, 100", "mine": None}
+    ranking = RankingTable.from_ranking({"": [IMAGES[0]]}, "piqe", score_range="0, 100")
+    assert ranking.as_text().splitlines()[-1] == "range of scores: piqe 0 to 100"
+
+
 def test_a_ranking_of_nothing_has_its_columns_all_the_same():
     table = RankingTable.from_ranking({"a cat": []}, "piqe", lower_better=True)
     assert table.as_text() == "rank    piqe \u2193  image"
