@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
 from maagiqa_pyiqa.cli.grouping import Groups, add_grouping, read_groups
 from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
+from maagiqa_pyiqa.cli.metadata import add_write_metadata, check_metadata, write_metadata
 from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines
 from maagiqa_pyiqa.cli.placing import Placing, add_placing, undo_or_finish
 from maagiqa_pyiqa.cli.scoring import add_keep, add_prompts, add_semantics, collect, say_how_to_go_on, start_scoring
@@ -48,6 +49,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     add_semantics(parser)
     add_placing(parser)
+    add_write_metadata(parser, "what is kept, before it is copied or moved")
     add_outputs(parser, "the ranking", "csv", "json", "parquet")
     add_json_lines(parser, "the score of each image")
     add_gallery(parser)
@@ -71,6 +73,7 @@ def _rank(arguments: argparse.Namespace) -> int:
     ((metric, entrant),) = entrants.items()
     found = find_inputs(arguments)
     check_gallery(arguments, found.paths)
+    check_metadata(arguments, found.paths)
     groups = read_groups(arguments, found)
     placing = Placing.asked_for(arguments, found.paths)
     with json_lines(arguments) as write_line:
@@ -82,11 +85,12 @@ def _rank(arguments: argparse.Namespace) -> int:
             say_how_to_go_on(arguments, len(results), len(found.paths))
             return INTERRUPTED
         ranking = _show(arguments, results, entrant, groups, limits)
+        unwritten = write_metadata(arguments, [*itertools.chain(*ranking.values())], entrants)
         stayed = placing.carry_out(ranking, metric) if placing else 0
         failed = [result for result in results if result.errors]
         for result in failed:
             print(f"  not ranked: {printable(result.path)}: {printable(result.error)}", file=sys.stderr)
-        return 1 if failed or stayed else 0
+        return 1 if failed or unwritten or stayed else 0
 
 
 def _show(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
 from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
+from maagiqa_pyiqa.cli.metadata import add_read_metadata, add_write_metadata, check_metadata, write_metadata
 from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines
 from maagiqa_pyiqa.cli.scoring import Started, add_keep, add_metrics, collect, say_how_to_go_on, start_scoring
 from maagiqa_pyiqa.cli.selection import add_selection, selection_of
@@ -44,6 +45,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_outputs(parser, "scores and failures", "csv", "json", "parquet")
     add_json_lines(parser, "each image")
     add_gallery(parser)
+    add_write_metadata(parser, "all images")
+    add_read_metadata(parser)
     add_selection(parser)
     add_quiet(parser)
     add_scoring_arguments(parser)
@@ -59,9 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     entrants = parse_scorers(arguments.metric or ["maagiqa-lite"], arguments.semantics)
     paths = find_inputs(arguments).paths
     check_gallery(arguments, paths)
+    check_metadata(arguments, paths)
     with json_lines(arguments) as write_line:
-        start = start_scoring if arguments.engine == "local" else _start_ray
-        unavailable, stream = start(arguments, paths, entrants)
+        unavailable, stream = _start(arguments, paths, entrants)
         for name, reason in unavailable.items():
             print(f"metric {name} cannot run here: {printable(reason)}", file=sys.stderr)
         available = {name: entrant for name, entrant in entrants.items() if name not in unavailable}
@@ -74,7 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
         if interrupted:
             say_how_to_go_on(arguments, len(scored), len(paths))
             return 130
-        return 1 if failed or unavailable else 0
+        unwritten = write_metadata(arguments, scored, available)
+        return 1 if failed or unavailable or unwritten else 0
+
+
+def _start(arguments: argparse.Namespace, paths: Sequence[ImagePath], entrants: Mapping[str, Entrant]) -> Started:
+    if arguments.read_metadata:
+        from maagiqa_pyiqa.metrics.embedded_scores import scores_in_files
+
+        return {}, scores_in_files(paths, list(entrants))
+    return (start_scoring if arguments.engine == "local" else _start_ray)(arguments, paths, entrants)
 
 
 def _show(

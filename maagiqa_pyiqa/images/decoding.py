@@ -63,15 +63,10 @@ def decode(image: str | ImagePath | bytes | Image.Image) -> Image.Image:
     try:
         if isinstance(image, Image.Image):
             return _to_rgb(_of_allowed_size(image))
-        content = _content(image)
-        if not content:
-            raise UnreadableImageError("empty file (0 bytes)")
-        with Image.open(io.BytesIO(content), formats=_known_formats()) as opened:
+        with Image.open(io.BytesIO(read_content(image)), formats=_known_formats()) as opened:
             return _to_rgb(_of_allowed_size(opened))
     except UnreadableImageError:
         raise
-    except FileNotFoundError as error:
-        raise UnreadableImageError(_absence(error.filename or str(image))) from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"not an image of a format that is read here ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
@@ -82,10 +77,24 @@ def decode(image: str | ImagePath | bytes | Image.Image) -> Image.Image:
         raise UnreadableImageError(str(error)) from error
 
 
-def _content(image: str | ImagePath | bytes) -> bytes:
+def read_content(image: str | ImagePath | bytes) -> bytes:
+    """Bytes of an image file.
+
+    Raises:
+        UnreadableImageError: says whether the file is absent, empty or cannot be read.
+    """
     if isinstance(image, bytes):
-        return image
-    return image.read() if isinstance(image, ImageSource) else Path(image).read_bytes()
+        content = image
+    else:
+        try:
+            content = image.read() if isinstance(image, ImageSource) else Path(image).read_bytes()
+        except FileNotFoundError as error:
+            raise UnreadableImageError(_absence(error.filename or str(image))) from error
+        except Exception as error:  # also whatever a storage raises
+            raise UnreadableImageError(f"cannot be read: {error or type(error).__name__}") from error
+    if not content:
+        raise UnreadableImageError("empty file (0 bytes)")
+    return content
 
 
 def _absence(name: str) -> str:
