@@ -109,7 +109,7 @@ def score_jobs(
     kept = store.read(key)
     scores: dict[Job, float] = {}
     made = map_ahead(_make, jobs, workers=workers, count=CHUNK)
-    with progress(total=len(jobs)) as bar:
+    with progress(total=len(jobs), unit="version") as bar:
         for chunk in _chunks(zip(jobs, made, strict=True)):
             images = {pixels: image for _, (pixels, image) in chunk if pixels not in kept}
             new = _score(metric, images)
