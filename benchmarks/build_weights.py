@@ -42,7 +42,7 @@ def build_encoder() -> Path:
 
 def build_lite(checkpoint: str | Path) -> Path:
     """Write the weights of metric ``maagiqa-lite`` from a training checkpoint and return their path."""
-    target = packaged_weights("lite")
+    target = packaged_weights("lite-2026a")
     features = TrainedFeatures.of(create_extractor("visual"))
     metadata = {"source": "options/maagiqa_lite_3k.yml", **features.metadata}
     save_checkpoint(halve(read_state_dict(checkpoint)), target, metadata)

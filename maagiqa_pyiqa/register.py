@@ -25,7 +25,13 @@ METRICS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
             "score_range": "~0, ~5",
         },
         "maagiqa-lite": {
-            "metric_opts": {"type": "MAAGIQA", "preset": "lite", "pretrained": "lite", "semantics": "visual"},
+            "metric_opts": {"type": "MAAGIQA", "pretrained": "lite"},
+            "metric_mode": "NR",
+            "lower_better": False,
+            "score_range": "~0, ~5",
+        },
+        "maagiqa-lite-2026a": {
+            "metric_opts": {"type": "MAAGIQA", "pretrained": "lite-2026a"},
             "metric_mode": "NR",
             "lower_better": False,
             "score_range": "~0, ~5",

@@ -13,7 +13,7 @@ import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -23,10 +23,10 @@ from maagiqa_pyiqa.archs.checkpoints.fetch import fetch_official
 from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
 from maagiqa_pyiqa.archs.fusion import AdaptiveFusion
 from maagiqa_pyiqa.archs.maagiqa_options import PRESETS, MAAGIQAOptions
-from maagiqa_pyiqa.archs.native_branch import NativeBranch
-from maagiqa_pyiqa.archs.quality_branch import QualityBranch
+from maagiqa_pyiqa.archs.native_branch import NativeBranch, NativeQuality
+from maagiqa_pyiqa.archs.quality_branch import PatchQuality, QualityBranch
 from maagiqa_pyiqa.archs.trained_features import TrainedFeatures, read_trained_features
-from maagiqa_pyiqa.images.tensors import check_images, reduce_to, squash
+from maagiqa_pyiqa.images.tensors import check_images, squash
 from maagiqa_pyiqa.support.errors import InputError, InputTypeError
 from maagiqa_pyiqa.support.options import parse_options, require_choice
 from maagiqa_pyiqa.weights import packaged_weights
@@ -34,7 +34,9 @@ from maagiqa_pyiqa.weights import packaged_weights
 if TYPE_CHECKING:
     from maagiqa_pyiqa.semantics.protocol import SemanticExtractor
 
-PRETRAINED = ("agiqa-3k", "lite")
+PACKAGED = ("lite", "lite-2026a")  # weights inside the package, each of the preset of its name
+PRETRAINED = ("agiqa-3k", *PACKAGED)
+EXTRACTOR_OF_2026A = "visual"
 
 
 class Details(NamedTuple):
@@ -102,8 +104,10 @@ class MAAGIQA(nn.Module):
     """MA-AGIQA no-reference metric for AI-generated images.
 
     Args:
-        preset: ``official`` (authors' code), ``paper`` or ``lite``; other options are taken on top of it.
-        pretrained: ``agiqa-3k`` (authors' weights, fetched on first use), ``lite`` (inside the package) or None.
+        preset: ``official`` (authors' code), ``paper``, ``lite`` or ``lite-2026a``; other options are taken on top of
+            it. By default that of packaged weights, or ``official``.
+        pretrained: ``agiqa-3k`` (authors' weights, fetched on first use), ``lite`` or ``lite-2026a`` (inside the
+            package) or None.
         pretrained_model_path: checkpoint to use instead: the authors' ``.pt``, pyiqa's ``.pth`` or ``.safetensors``.
         backbone_weights: where a backbone to be trained starts from: None (random), ``timm`` (timm's hub weights),
             ``package:NAME`` (weights inside an installed Python package) or a file.
@@ -121,7 +125,7 @@ class MAAGIQA(nn.Module):
     def __init__(
         self,
         *,
-        preset: str = "official",
+        preset: str | None = None,
         pretrained: str | None = None,
         pretrained_model_path: str | Path | None = None,
         backbone_weights: str | None = None,
@@ -131,12 +135,20 @@ class MAAGIQA(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        require_choice("MAAGIQA", "preset", preset, PRESETS)
         require_choice("MAAGIQA", "pretrained", pretrained, (*PRETRAINED, None))
+        preset = preset or (pretrained if pretrained in PACKAGED else "official")
+        require_choice("MAAGIQA", "preset", preset, PRESETS)
+        if semantics is None and pretrained == preset == "lite-2026a":
+            semantics = EXTRACTOR_OF_2026A
         untrained = pretrained is None and pretrained_model_path is None
         if untrained and semantics is not None and "feature_dim" not in options:
             options["feature_dim"] = _feature_dim_of(semantics)
         self.options = parse_options(MAAGIQAOptions, {**PRESETS[preset], **options}, "MAAGIQA")
+        if semantics is not None and self.options.semantic_experts:
+            raise InputError(
+                "MAAGIQA: this network makes its semantic features itself (semantic_experts); leave semantics out, or "
+                "name one that takes them from an extractor, such as preset 'lite-2026a'."
+            )
         self.semantics = LazyExtractor(semantics)
         self.quality_branch = self._build_branch() if self.options.use_quality else None
         self.fusion = self._build_fusion() if self.options.fusion != "none" else None
@@ -145,7 +157,7 @@ class MAAGIQA(nn.Module):
         if pretrained_model_path is not None:
             self._load(pretrained_model_path)
         elif pretrained is not None:
-            self._load(packaged_weights("lite") if pretrained == "lite" else fetch_official())
+            self._load(packaged_weights(pretrained) if pretrained in PACKAGED else fetch_official())
         elif backbone_weights is not None and self.quality_branch is not None:
             load_backbone_weights(self.quality_branch.backbone.model, self.options.backbone, backbone_weights)
         if rescale is not None:
@@ -187,11 +199,13 @@ class MAAGIQA(nn.Module):
     ) -> torch.Tensor | Details:
         """Score images.
 
-        Gradients reach the image through the quality branch only; semantic features are constants.
+        Gradients reach the image through the quality branch and its semantic experts; features of a semantic
+        extractor are constants.
 
         Args:
             x: (N, 3, H, W) RGB in [0, 1].
-            semantic_features: (N, E, D); without them the semantic extractor is run on ``x``.
+            semantic_features: (N, E, D); without them those of the quality branch's semantic experts, or of the
+                semantic extractor, are taken.
             return_details: return Details instead of the score alone.
 
         Returns:
@@ -202,25 +216,22 @@ class MAAGIQA(nn.Module):
             ValueError: wrong shape, range or NaN in either; or no features and no extractor.
         """
         x = check_images(x)
+        quality = None if self.quality_branch is None else self.quality_branch(self._prepare(x))
+        if semantic_features is None and isinstance(quality, NativeQuality):
+            semantic_features = quality.semantic_features
         features = self._semantic_features(x, semantic_features)
-        if self.quality_branch is None:
-            quality_feature = x.new_empty(len(x), 0, dtype=self.dtype)
-        else:
-            quality = self.quality_branch(self._normalise(x))
-            quality_feature = quality.feature
-        if self.fusion is None:
-            score, gate = quality.rating, x.new_ones(len(x), 1)
-        else:
+        quality_feature = x.new_empty(len(x), 0, dtype=self.dtype) if quality is None else quality.feature
+        if self.fusion is not None:
             score, gate = self.fusion(quality_feature, features)
+        else:
+            score, gate = cast("PatchQuality", quality).rating, x.new_ones(len(x), 1)
         return Details(score, gate, quality_feature) if return_details else score
 
-    def _normalise(self, x: torch.Tensor) -> torch.Tensor:
+    def _prepare(self, x: torch.Tensor) -> torch.Tensor:
         options = self.options
         if options.branch == "native":
-            x = reduce_to(x, options.max_pixels)
-        else:
-            x = squash(x, options.input_size, options.interpolation)
-        return (x.to(self.dtype) - options.mean) / options.std
+            return x.to(self.dtype)
+        return (squash(x, options.input_size, options.interpolation).to(self.dtype) - options.mean) / options.std
 
     def _semantic_features(self, x: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
         if self.options.num_prompts == 0:

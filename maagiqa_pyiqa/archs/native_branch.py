@@ -2,11 +2,12 @@
 
 In the place of the paper's MANIQA branch (section 3.1). Images are not squashed to a square, which would hide blur and
 texture: of the maps of every stage of a CNN, and of its head, mean and deviation over positions are taken, and two
-layers make a quality feature of them. Only images beyond a budget of pixels are reduced to it.
+layers make a quality feature of them. Of large images the whole and as many pixels as a budget allows are seen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,10 +16,14 @@ import torch
 from torch import nn
 
 from maagiqa_pyiqa.archs.folded_norms import fold_norms
+from maagiqa_pyiqa.archs.native_experts import Experts
+from maagiqa_pyiqa.archs.native_views import own_pixels, views
 from maagiqa_pyiqa.archs.onnx_trunk import MapStatistics, OnnxTrunk
 from maagiqa_pyiqa.archs.quality_branch import QualityBranchOptions, create_timm_model
+from maagiqa_pyiqa.images.tensors import resize_to
 from maagiqa_pyiqa.support.errors import InputError
 
+GLANCE_PIXELS = 256 * 256
 VARIANCE_FLOOR = 1e-4  # added to variances before the logarithm, which flat images need
 
 
@@ -27,18 +32,36 @@ class NativeBranchOptions(QualityBranchOptions):
     """What defines the branch beside ``backbone``, ``taps`` and ``drop``.
 
     Attributes:
-        max_pixels: images of more are reduced to so many, keeping their shape; what they cost is bounded by it.
-        quality_dim: length of the quality feature.
+        max_pixels: how many of an image's own pixels are looked at; what a large one costs is bounded by it.
+        quality_dim: length of the quality feature, of each look.
+        glance_backbone: of a second trunk, which sees the whole picture at GLANCE_PIXELS; empty for none.
+        semantic_experts: whether the branch has experts, which make semantic features.
+        feature_dim: length of a semantic feature.
+        mean: of the pixels that the backbone takes.
+        std: of the same.
     """
 
     max_pixels: int = 1024 * 1024
     quality_dim: int = 128
+    glance_backbone: str = ""
+    semantic_experts: bool = False
+    feature_dim: int = 4096
+    mean: float = 0.5
+    std: float = 0.5
 
 
 class NativeQuality(NamedTuple):
-    """Output of the branch: the quality feature (N, quality_dim)."""
+    """Output of the branch: the quality feature (N, quality_dim), and of its experts (N, E, feature_dim) or None."""
 
     feature: torch.Tensor
+    semantic_features: torch.Tensor | None
+
+
+class Sight(NamedTuple):
+    """What a trunk sees: ``statistics`` (N, width), the mean over views, and the last map of the whole view."""
+
+    statistics: torch.Tensor
+    last_map: torch.Tensor
 
 
 class StageStatistics(nn.Module):
@@ -133,19 +156,18 @@ class Standardisation(nn.Module):
         self.seen += len(x)
 
 
-class NativeBranch(nn.Module):
-    """Image of any size to a quality feature.
+class Look(nn.Module):
+    """One way to look at pictures: a trunk, and what makes a feature of its statistics.
 
-    Attributes:
-        feature_size: length of the quality feature.
+    Args:
+        backbone: timm model name.
+        options: of the branch.
     """
 
-    feature_size: int
-
-    def __init__(self, options: NativeBranchOptions) -> None:
+    def __init__(self, backbone: str, options: NativeBranchOptions) -> None:
         super().__init__()
-        self.feature_size = options.quality_dim
-        self.backbone = StageStatistics(options.backbone, options.taps)
+        self.mean, self.std = options.mean, options.std
+        self.backbone = StageStatistics(backbone, options.taps)
         width = 2 * sum(self.backbone.channels)
         self.standardisation = Standardisation(width)
         self.head = nn.Sequential(
@@ -155,13 +177,75 @@ class NativeBranch(nn.Module):
             nn.Dropout(options.drop),
         )
 
-    def forward(self, x: torch.Tensor) -> NativeQuality:
-        """Normalised images (N, 3, H, W) to the quality feature."""
-        return NativeQuality(self.head(self.standardisation(self._statistics(x))))
+    def forward(self, views: Sequence[Sequence[torch.Tensor]]) -> Sight:
+        """Views of images, each as tiles (N, 3, h, w) in [0, 1], to what is seen in them."""
+        statistics, maps = [], []
+        for tiles in views:
+            seen = [self.backbone((tile - self.mean) / self.std) for tile in tiles]
+            statistics.append(over_all(seen))
+            maps.append(seen[0].last_map)
+        return Sight(torch.stack(statistics).mean(0), maps[0])
 
-    def _statistics(self, x: torch.Tensor) -> torch.Tensor:
-        """Map after map its means and its log deviations, (N, 2 channels of all maps)."""
-        mean, variance, _ = self.backbone(x)
-        channels = self.backbone.channels
-        by_map = zip(mean.split(channels, 1), log_deviation(variance).split(channels, 1), strict=True)
-        return torch.cat([values for pair in by_map for values in pair], 1)
+    def feature(self, statistics: torch.Tensor) -> torch.Tensor:
+        """(N, width) to a feature (N, quality_dim)."""
+        feature: torch.Tensor = self.head(self.standardisation(statistics))
+        return feature
+
+
+class NativeBranch(Look):
+    """Image of any size to a quality feature, and to semantic features where it has experts.
+
+    Beside its look at native resolution it may have a glance: another trunk's look at the whole picture made small.
+
+    Attributes:
+        feature_size: length of the quality feature.
+    """
+
+    feature_size: int
+
+    def __init__(self, options: NativeBranchOptions) -> None:
+        super().__init__(options.backbone, options)
+        self.options = options
+        self.glance = Look(options.glance_backbone, options) if options.glance_backbone else None
+        self.feature_size = options.quality_dim * (2 if self.glance else 1)
+        channels = (self.glance or self).backbone.channels[-2]
+        self.experts = Experts(channels, options.feature_dim) if options.semantic_experts else None
+
+    def forward(self, x: torch.Tensor) -> NativeQuality:  # type: ignore[override]  # it makes its views itself
+        """Images (N, 3, H, W) in [0, 1] to features; that an image is enlarged by copying pixels does not matter."""
+        if self.training or torch.compiler.is_compiling():
+            return self._of_one_size(x)
+        images = [own_pixels(image) for image in x]
+        groups: dict[torch.Size, list[int]] = {}
+        for place, image in enumerate(images):
+            groups.setdefault(image.shape, []).append(place)
+        parts = [self._of_one_size(torch.stack([images[place] for place in places])) for places in groups.values()]
+        order = torch.tensor([place for places in groups.values() for place in places], device=x.device).argsort()
+        semantic_features = [part.semantic_features for part in parts if part.semantic_features is not None]
+        return NativeQuality(
+            torch.cat([part.feature for part in parts])[order],
+            torch.cat(semantic_features)[order] if semantic_features else None,
+        )
+
+    def _of_one_size(self, x: torch.Tensor) -> NativeQuality:
+        return self.judge(*self.look(x))
+
+    def look(self, x: torch.Tensor) -> tuple[Sight, Sight | None]:
+        """What the trunks see of images (N, 3, H, W) in [0, 1]: close by, and at a glance where there is one."""
+        close = super().forward(views(x, self.options.max_pixels))
+        return close, self.glance([[resize_to(x, GLANCE_PIXELS)]]) if self.glance else None
+
+    def judge(self, close: Sight, glance: Sight | None) -> NativeQuality:
+        """What trunks saw to features."""
+        features = [self.feature(close.statistics)]
+        if self.glance is not None and glance is not None:
+            features.append(self.glance.feature(glance.statistics))
+        last_map = close.last_map if glance is None else glance.last_map
+        return NativeQuality(torch.cat(features, 1), None if self.experts is None else self.experts(last_map))
+
+
+def over_all(tiles: Sequence[MapStatistics]) -> torch.Tensor:
+    """Mean and log deviation over the positions of all tiles of a picture, (N, width)."""
+    means = torch.stack([tile.mean for tile in tiles])  # (tiles, N, channels)
+    variance = torch.stack([tile.variance for tile in tiles]).mean(0) + means.var(0, correction=0)
+    return torch.cat([means.mean(0), log_deviation(variance)], dim=1)

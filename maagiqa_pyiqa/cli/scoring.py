@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 STORE = "scores.sqlite"  # as a benchmark's folder has it, which can be named too
-PACKAGED = ("maagiqa-lite",)  # metrics that fetch nothing
+PACKAGED = ("maagiqa-lite", "maagiqa-lite-2026a")  # metrics that fetch nothing
 Started = tuple[dict[str, str], Iterator["ImageScores"]]
 
 

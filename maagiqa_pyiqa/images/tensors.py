@@ -87,13 +87,25 @@ def reduce_to(x: torch.Tensor, max_pixels: int) -> torch.Tensor:
     Returns:
         (N, 3, h, w) in [0, 1], in 8-bit steps where it was reduced.
     """
+    return x if x.shape[-2] * x.shape[-1] <= max_pixels else resize_to(x, max_pixels)
+
+
+def resize_to(x: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Reduce or enlarge images to as many pixels at most, keeping their shape as far as whole pixels let them.
+
+    Args:
+        x: (N, 3, H, W) in [0, 1].
+        pixels: of one image.
+
+    Returns:
+        (N, 3, h, w) in [0, 1], in 8-bit steps unless it had this size.
+    """
     height, width = x.shape[-2:]
-    if height * width <= max_pixels:
-        return x
-    factor = math.sqrt(max_pixels / (height * width))
+    factor = math.sqrt(pixels / (height * width))
     smaller = max(1, int(min(height, width) * factor))  # a strip cannot get thinner than a pixel
-    larger = min(int(max(height, width) * factor), max_pixels // smaller)
-    return _resize(x, (smaller, larger) if height <= width else (larger, smaller), antialias=True)
+    larger = max(1, min(int(max(height, width) * factor), pixels // smaller))
+    size = (smaller, larger) if height <= width else (larger, smaller)
+    return x if size == (height, width) else _resize(x, size, antialias=True)
 
 
 def _resize(x: torch.Tensor, size: tuple[int, int], antialias: bool) -> torch.Tensor:

@@ -38,7 +38,7 @@ class TrainingData:
 
 
 OF_PUBLISHED_WEIGHTS = MappingProxyType(
-    {"maagiqa": TrainingData(dataset="agiqa-3k"), "maagiqa-lite": TrainingData(dataset="agiqa-3k")}
+    dict.fromkeys(("maagiqa", "maagiqa-lite", "maagiqa-lite-2026a"), TrainingData(dataset="agiqa-3k"))
 )
 OWN_PARTS = frozenset({"part_column", "val_share", "test_share"})  # options that make other parts than a split's name
 

@@ -59,9 +59,7 @@ def _lite(name: str, images: CheckedImages) -> dict[str, Any]:
     _put_datasets(options, name, lambda section: {**section, **images.section, "batch_size_per_gpu": batch})
     options["network"] = {
         "type": "MAAGIQA",
-        "preset": "lite",
-        "pretrained": "lite",
-        "semantics": "visual",
+        "pretrained": "lite-2026a",
         "drop": LITE_DROP,
     }
     train = options["train"]

@@ -43,7 +43,7 @@ def start_scale_of_lite(section: Mapping[str, Any]) -> StartScale:
     """Score up to 64 images of a dataset section's training part by maagiqa-lite, and compare with their ratings."""
     dataset = CSVQualityDataset({**section, "name": "training part", "part": "train"})
     rows = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).astype(int))
-    net = MAAGIQA(preset="lite", pretrained="lite", semantics="visual").eval().to(memory_format=torch.channels_last)
+    net = MAAGIQA(pretrained="lite-2026a").eval().to(memory_format=torch.channels_last)
     scores = []
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for batch in np.array_split(rows, -(-len(rows) // BATCH)):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def packaged_weights(name: str) -> Path:
-    """Path of a weights file that ships inside the package: ``lite`` or ``visual_encoder``."""
+    """Path of a weights file that ships inside the package: ``lite``, ``lite-2026a`` or ``visual_encoder``."""
     return Path(__file__).with_name(f"{name}.safetensors")
 
 

@@ -172,7 +172,7 @@ def test_what_is_no_image_is_refused_before_anything_is_scored(tmp_path, images,
 
 def test_checkpoints_labels_and_objects_stand_side_by_side(path, lite):
     checkpoint = path.parent / "mine.pth"
-    torch.save({"params": MAAGIQA(preset="lite", pretrained="lite", rescale=(-2.0, 10.0)).state_dict()}, checkpoint)
+    torch.save({"params": MAAGIQA(pretrained="lite", rescale=(-2.0, 10.0)).state_dict()}, checkpoint)
     table = maagiqa_pyiqa.score(path, [f"mine=maagiqa-lite={checkpoint}", Mean(), "entropy", lite])
     assert list(table.columns) == ["image", "mine", "Mean", "entropy", "maagiqa-lite", "error"]
     assert table["mine"][0] == pytest.approx(10 - 2 * table["maagiqa-lite"][0], abs=1e-4)

@@ -11,7 +11,15 @@ from torch import nn
 
 from maagiqa_pyiqa.archs.folded_norms import fold_norms
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA, Details
-from maagiqa_pyiqa.archs.native_branch import VARIANCE_FLOOR, StageStatistics, Standardisation, mean_and_variance
+from maagiqa_pyiqa.archs.native_branch import (
+    VARIANCE_FLOOR,
+    MapStatistics,
+    StageStatistics,
+    Standardisation,
+    mean_and_variance,
+    over_all,
+)
+from maagiqa_pyiqa.archs.native_experts import EXPERTS
 from maagiqa_pyiqa.images.tensors import reduce_to
 from maagiqa_pyiqa.models.parameters import freeze
 from maagiqa_pyiqa.support.option_files import read_option_file
@@ -57,12 +65,29 @@ def test_flat_image_has_a_finite_score_and_gradient(net):
     assert x.grad.isfinite().all()
 
 
-def test_images_within_the_budget_stay_and_larger_ones_are_reduced_to_it(net, images):
-    small, large = net(max_pixels=96 * 128), net(max_pixels=48 * 64)
+def test_large_images_are_seen_whole_and_close_by(net):
+    """Damage to single pixels of a large image, which its reduced whole does not show, changes the score."""
+    torch.manual_seed(0)
+    x = torch.nn.functional.interpolate(torch.rand(1, 3, 32, 32), (700, 700), mode="bilinear") * 0.8 + 0.1
+    checks = ((torch.arange(700)[:, None] + torch.arange(700)) % 2 - 0.5) * 0.1
+    net = net()
     with torch.no_grad():
-        assert torch.equal(small(images), net()(images))
-        assert torch.equal(large(images), net()(reduce_to(images, 48 * 64)))
-        assert not torch.equal(large(images), small(images))
+        whole = net.quality_branch._of_one_size(reduce_to(x, 512 * 512)).semantic_features
+        torch.testing.assert_close(net.quality_branch(x).semantic_features, whole)
+        assert (net(x + checks) - net(x)).abs() > 1e-3
+        assert (net(x) - net(reduce_to(x, 512 * 512))).abs() > 1e-5
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_an_image_enlarged_by_copying_pixels_has_the_score_of_the_image_before(net, factor):
+    x = torch.rand(2, 3, 130, 140, generator=torch.Generator().manual_seed(0))
+    enlarged = x.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
+    net = net()
+    with torch.no_grad():
+        assert torch.equal(net(enlarged), net(x))
+        mixed = torch.cat([enlarged[:1], torch.rand_like(enlarged[1:])])
+        torch.testing.assert_close(net(mixed)[0], net(x)[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(net(mixed)[1:], net(mixed[1:]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +105,29 @@ def test_reduced_images_keep_their_shape_within_the_budget(size, expected):
     reduced = reduce_to(torch.rand(1, 3, *size), 10_000)
     assert reduced.shape[-2:] == expected
     assert (reduced * 255 - (reduced * 255).round()).abs().max() < 1e-3 or size == (100, 100)
+
+
+def test_a_glance_sees_the_whole_picture_at_one_size_whatever_its_own(net):
+    """What it sees of a picture stays when the picture is enlarged, and so do the semantic features."""
+    torch.manual_seed(0)
+    x = torch.nn.functional.interpolate(torch.rand(2, 3, 16, 16), (256, 256), mode="bilinear", antialias=True)
+    larger = torch.nn.functional.interpolate(x, (400, 400), mode="bilinear")
+    branch = net(glance_backbone=BACKBONE).quality_branch
+    with torch.no_grad():
+        (_, glance), (_, of_larger) = branch.look(x), branch.look(larger)
+        own = branch(x)
+    assert glance.last_map.shape[-2:] == (8, 8)
+    change = (of_larger.statistics - glance.statistics).abs().mean()
+    assert change < 0.1 * (glance.statistics[0] - glance.statistics[1]).abs().mean()
+    assert own.feature.shape == (2, 32)
+    torch.testing.assert_close(own.semantic_features, branch.experts(glance.last_map))
+
+
+def test_with_a_glance_each_image_is_still_scored_by_itself(net):
+    net = net(glance_backbone=BACKBONE)
+    x = torch.rand(3, 3, 90, 200, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), torch.cat([net(image[None]) for image in x]), rtol=0, atol=1e-5)
 
 
 # the same function
@@ -109,16 +157,12 @@ def test_variance_is_that_of_positions_whatever_the_precision_of_the_maps():
     torch.testing.assert_close(variance, x.var((2, 3), correction=0), rtol=0.01, atol=0.01)
 
 
-def test_quality_layers_read_map_after_map_means_and_log_deviations(net, images):
-    """The order in which checkpoints hold their weights."""
-    branch = net().quality_branch
-    seen = []
-    branch.standardisation.register_forward_pre_hook(lambda _, arguments: seen.extend(arguments))
-    with torch.no_grad():
-        branch(images)
-        maps = branch.backbone.maps(images)
-    expected = [torch.cat([m.mean((2, 3)), (m.var((2, 3), correction=0) + VARIANCE_FLOOR).log() / 2], 1) for m in maps]
-    torch.testing.assert_close(seen[0], torch.cat(expected, 1), rtol=1e-4, atol=1e-4)
+def test_statistics_of_tiles_are_those_of_all_their_positions():
+    maps = torch.randn(3, 2, 5, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 + 1  # (tiles, N, C, h, w)
+    tiles = [MapStatistics(*mean_and_variance(tile), tile) for tile in maps]
+    together = maps.permute(1, 2, 0, 3, 4).flatten(2)
+    expected = torch.cat([together.mean(-1), (together.var(-1, correction=0) + VARIANCE_FLOOR).log() / 2], 1)
+    torch.testing.assert_close(over_all(tiles), expected)
 
 
 def test_folded_norms_get_the_gradients_of_norms_that_keep_their_statistics(images):
@@ -189,7 +233,9 @@ def test_every_parameter_of_the_preset_gets_a_gradient(images):
     torch.manual_seed(0)
     net = MAAGIQA(**OPTIONS).train()
     net(images).square().sum().backward()
-    assert [name for name, parameter in net.named_parameters() if parameter.grad is None] == []
+    without = {name.rsplit(".", 1)[0] for name, parameter in net.named_parameters() if parameter.grad is None}
+    answers = {f"quality_branch.experts.{name}.answer" for name in EXPERTS}
+    assert without == answers  # which experts are trained by, not scores
 
 
 def test_gradients_reach_the_image(net, images):
@@ -198,16 +244,26 @@ def test_gradients_reach_the_image(net, images):
     assert (x.grad.abs().flatten(1).sum(1) > 0).all()
 
 
-def test_semantic_experts_can_be_mixed_in(net, images, features):
-    net = net(num_prompts=0)
-    assert net.options.fusion == "concat"
-    torch.manual_seed(0)
-    mixed = MAAGIQA(**OPTIONS, num_prompts=2, fusion="moe", feature_dim=24).eval()
+def test_experts_give_the_semantic_features_unless_others_are_given(net, images, features):
+    net = net(feature_dim=24)
     with torch.no_grad():
-        details = mixed(images, features(), return_details=True)
+        own = net.quality_branch(images).semantic_features
+        details = net(images, return_details=True)
+        torch.testing.assert_close(net(images, own), details.score)
+        assert not torch.allclose(net(images, features()), details.score)
     assert isinstance(details, Details)
+    assert own.shape == (4, 2, 24)
     assert details.gate.shape == (4, 3)
     assert details.quality_feature.shape == (4, 16)
+
+
+def test_without_experts_an_extractors_features_are_mixed_in(net, images, features):
+    mixed = net(semantic_experts=False, feature_dim=24, num_prompts=0), net(num_prompts=2, feature_dim=24)
+    assert mixed[0].quality_branch.experts is None
+    with torch.no_grad():
+        assert mixed[1](images, features()).isfinite().all()
+        with pytest.raises(ValueError, match="num_prompts 0"):
+            mixed[0](images, features())
 
 
 def test_compiled_network_gives_the_same_scores(net, images):

@@ -168,7 +168,7 @@ def test_paper_preset_has_weights_between_0_and_1_and_official_signed_ones(tiny_
 
 
 def test_lite_preset_is_one_of_its_own_options(tiny_net):
-    net = tiny_net(preset="lite")
+    net = tiny_net(preset="lite-2026a")
     assert net.options.interpolation == "cubic-antialias"
     assert "interpolation=cubic-antialias" in repr(net)
 
@@ -217,7 +217,7 @@ def test_rating_without_fusion_is_the_weighted_mean_of_patch_scores(tiny_net, im
     net = tiny_net(fusion="none", num_prompts=0)
     with torch.no_grad():
         details = net(images, return_details=True)
-        score, weight = net.quality_branch(net._normalise(images))
+        score, weight = net.quality_branch(net._prepare(images))
     torch.testing.assert_close(details.score[:, 0], (score * weight).sum(1) / weight.sum(1))
     torch.testing.assert_close(details.quality_feature, score * weight)
     assert torch.equal(details.gate, torch.ones(4, 1))

@@ -34,7 +34,7 @@ def test_a_checkpoint_may_say_nothing(tmp_path, tiny_net):
 
 
 def test_the_packaged_weights_know_the_packaged_extractor():
-    assert read_trained_features(packaged_weights("lite")) == TrainedFeatures.of(create_extractor("visual"))
+    assert read_trained_features(packaged_weights("lite-2026a")) == TrainedFeatures.of(create_extractor("visual"))
 
 
 def test_other_features_of_the_same_shape_are_refused_before_any_work(path, tiny_net, images):

@@ -53,7 +53,7 @@ def test_exit_code_is_zero_when_everything_is_scored(folder):
 
 def test_a_checkpoint_scores_under_its_label(folder):
     checkpoint, report = folder / "net_best.pth", folder / "scores.json"
-    net = MAAGIQA(preset="lite", pretrained="lite", rescale=(-2.0, 10.0))
+    net = MAAGIQA(pretrained="lite", rescale=(-2.0, 10.0))
     torch.save({"params": net.state_dict()}, checkpoint)
     words = ["-m", "maagiqa-lite", "-m", f"mine=maagiqa-lite={checkpoint}"]
     assert main(["score", str(folder / "good0.png"), *words, "--workers", "0", "--json", str(report)]) == 0

@@ -1,4 +1,4 @@
-"""Networks of preset ``lite-native`` with random weights that a mistake would show."""
+"""Networks of preset ``lite`` with random weights that a mistake would show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 
-OPTIONS = {"preset": "lite-native", "quality_dim": 16}
+OPTIONS = {"preset": "lite", "glance_backbone": "", "quality_dim": 16, "feature_dim": 8}
 
 
 def with_living_norms(model: nn.Module) -> nn.Module:

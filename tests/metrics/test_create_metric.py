@@ -13,6 +13,8 @@ from maagiqa_pyiqa.images.decoding import read_image
 from maagiqa_pyiqa.weights import packaged_weights
 from tests.helpers.places import SAMPLE
 
+GOLDEN_2026A = (1.4417, 1.5193, 2.3589)
+
 
 @pytest.fixture(scope="module")
 def lite():
@@ -64,11 +66,11 @@ def test_batch_invariance_on_real_images(lite):
 
 
 def test_details_and_given_features(lite, pictures):
-    features = lite.net.semantics.get(torch.device("cpu")).extract(pictures)
+    features = lite.net.quality_branch(pictures).semantic_features
     details = lite(pictures, semantic_features=features, return_details=True)
     torch.testing.assert_close(details.score, lite(pictures), atol=1e-5, rtol=0)
     assert details.gate.shape == (3, 3)
-    assert details.quality_feature.shape == (3, 144)
+    assert details.quality_feature.shape == (3, 256)
 
 
 def test_as_loss_gives_a_gradient_to_the_image(pictures):
@@ -93,15 +95,26 @@ def test_as_loss_refuses_nan():
         loss(torch.full((1, 3, 64, 64), torch.nan).requires_grad_())
 
 
-def test_the_visual_encoder_is_no_part_of_the_network(lite, pictures):
+def test_the_visual_encoder_of_2026a_is_no_part_of_the_network(pictures):
+    lite = pyiqa.create_metric("maagiqa-lite-2026a", device="cpu")
     lite(pictures)
     assert sum(p.numel() for p in lite.net.parameters()) < 5e6
     assert copy.deepcopy(lite.net).semantics is lite.net.semantics
 
 
 def test_packaged_weights_fit_the_promise():
-    total = sum(packaged_weights(name).stat().st_size for name in ("lite", "visual_encoder"))
-    assert total <= 25e6
+    total = sum(packaged_weights(name).stat().st_size for name in ("lite", "lite-2026a", "visual_encoder"))
+    assert total <= 39e6
+
+
+def test_former_weights_have_a_name_and_give_their_published_scores(lite):
+    """Golden scores of version 0.3.0, of the first three sample images."""
+    x = torch.stack([read_image(path) for path in sorted((SAMPLE / "images").iterdir())[:3]]).float() / 255
+    former = pyiqa.create_metric("maagiqa-lite", pretrained="lite-2026a", device="cpu")(x)
+    named = pyiqa.create_metric("maagiqa-lite-2026a", device="cpu")(x)
+    assert torch.equal(former, named)
+    np.testing.assert_allclose(former.flatten(), GOLDEN_2026A, atol=1e-4)
+    assert (lite(x) - former).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -140,11 +153,16 @@ def test_a_foreign_extractor_is_refused_by_name_unless_it_is_asked_for(pictures)
         def extract(self, images):
             return torch.ones(len(images), 2, 1280)
 
-    foreign = pyiqa.create_metric("maagiqa-lite", semantics=Constant(), device="cpu")
+    foreign = pyiqa.create_metric("maagiqa-lite-2026a", semantics=Constant(), device="cpu")
     with pytest.raises(
         ValueError, match=r"trained on features of 'visual'.* extractor is 'Constant' \(fingerprint const"
     ):
         foreign(pictures)
-    metric = pyiqa.create_metric("maagiqa-lite", semantics=Constant(), allow_other_features=True, device="cpu")
+    metric = pyiqa.create_metric("maagiqa-lite-2026a", semantics=Constant(), allow_other_features=True, device="cpu")
     expected = metric(pictures, semantic_features=torch.ones(3, 2, 1280))
     assert np.allclose(metric(pictures), expected, atol=1e-5)
+
+
+def test_an_extractor_is_refused_where_the_network_has_experts_of_its_own():
+    with pytest.raises(ValueError, match=r"semantic_experts.*leave semantics out"):
+        pyiqa.create_metric("maagiqa-lite", semantics="visual", device="cpu")

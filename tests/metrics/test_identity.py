@@ -55,15 +55,15 @@ def test_the_large_model_behind_semantic_features_is_part_of_the_identity(tmp_pa
     keys = []
     for content in ("one", "another"):
         (tmp_path / "config.json").write_text(content)
-        keys.append(identity("maagiqa-lite", semantics=f"{backend}:{tmp_path}").key)
+        keys.append(identity("maagiqa-lite-2026a", semantics=f"{backend}:{tmp_path}").key)
     assert keys[0] != keys[1]
 
 
 def test_an_extractor_says_whose_features_they_are(tmp_path):
     visual = create_extractor("visual")
-    assert identity("maagiqa-lite").large_model == visual.fingerprint
-    assert identity("maagiqa-lite", semantics=visual).large_model == visual.fingerprint
-    assert identity("maagiqa-lite", semantics=None).large_model is None
+    assert identity("maagiqa-lite-2026a").large_model == visual.fingerprint
+    assert identity("maagiqa-lite-2026a", semantics=visual).large_model == visual.fingerprint
+    assert identity("maagiqa-lite").large_model is None
     assert identity("piqe").large_model is None
 
 
@@ -107,7 +107,7 @@ def test_options_are_told_as_json_can_hold_them():
 
 
 def test_parameters_of_the_large_model_are_counted_once_it_is_loaded():
-    metric = create("maagiqa-lite")
+    metric = create("maagiqa-lite-2026a")
     alone = count_parameters(metric)
     assert alone == sum(p.numel() for p in metric.net.parameters())
     metric(torch.rand(1, 3, 64, 64))

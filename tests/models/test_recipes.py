@@ -56,7 +56,7 @@ def made(quarters, monkeypatch):
 def test_lite_goes_on_from_its_own_weights_for_forty_steps_or_three_epochs(made):
     options = made()
     train = options["train"]
-    assert options["network"]["pretrained"] == "lite"
+    assert options["network"]["pretrained"] == "lite-2026a"
     assert options["network"]["rescale"] == [-20.0, 90.0]
     assert options["datasets"]["train"]["batch_size_per_gpu"] == 16
     assert train["total_epoch"] == 20  # of 2 steps each

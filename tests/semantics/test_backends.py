@@ -74,7 +74,7 @@ def test_a_new_backend_extracts_and_its_features_are_found_again(add_backend, pi
 
 def test_a_new_backend_scores(add_backend, picture):
     add_backend()
-    options = {"preset": "lite", "pretrained": None, "semantics": SPEC}
+    options = {"preset": "lite-2026a", "pretrained": None, "semantics": SPEC}
     metric = pyiqa.create_metric("maagiqa", device="cpu", **options)
     assert metric.net.options.feature_dim == feature_dim_of(SPEC) == 6
     assert metric(str(picture)).shape == (1, 1)

@@ -20,7 +20,7 @@ def python(code, **environment):
 
 def test_import_pyiqa_alone_lists_our_metrics():
     listed = python("import pyiqa; print([name for name in pyiqa.list_models() if 'maagiqa' in name])")
-    assert listed == "['maagiqa', 'maagiqa-lite']"
+    assert listed == "['maagiqa', 'maagiqa-lite', 'maagiqa-lite-2026a']"
 
 
 def test_pyiqa_command_lists_our_metrics():

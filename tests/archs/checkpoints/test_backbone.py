@@ -24,7 +24,7 @@ def package_tensors():
 
 
 def test_trunk_starts_from_the_packages_tensors_in_order(package_tensors):
-    net = MAAGIQA(preset="lite", input_size=128, backbone_weights=f"package:{LITE_PACKAGE}")
+    net = MAAGIQA(preset="lite-2026a", input_size=128, backbone_weights=f"package:{LITE_PACKAGE}")
     trunk = net.quality_branch.backbone.model.state_dict()
     assert 250 < len(trunk) < len(package_tensors)  # without classifier and the layer before it
     for tensor, original in zip(trunk.values(), package_tensors, strict=False):
