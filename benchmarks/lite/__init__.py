@@ -1,0 +1,1 @@
+"""How maagiqa-lite is made from trainings of its trunk: versions of images, experts, read-out."""
