@@ -7,16 +7,21 @@ import pandas
 import pytest
 from PIL import Image
 
-from maagiqa_pyiqa.cli.main import main
+from maagiqa_pyiqa.cli.main import build_parser, main
 from tests.helpers.places import ROOT
 
-PAGES = {"score": 6, "choose": 7}  # and how many commands each has at least
+PAGES = {"score": 8, "choose": 7, "cache": 4, "cluster": 3}  # and how many commands each has at least
 
 
-def commands(page):
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
+def commands(page, language="bash"):
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line.startswith("maagiqa ")]
+
+
+@pytest.mark.parametrize("line", [line for page in PAGES for line in commands(page, "sh")])
+def test_commands_that_need_more_than_a_test_has_are_parsed(line):
+    assert build_parser().parse_args(shlex.split(line)[1:]).handler
 
 
 @pytest.fixture

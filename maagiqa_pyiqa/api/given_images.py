@@ -15,10 +15,11 @@ from PIL import Image
 
 from maagiqa_pyiqa.images.ahead import map_ahead
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, count_pixels, decode, read_image
-from maagiqa_pyiqa.images.sources import find_files, is_url
+from maagiqa_pyiqa.images.sources import ImagePath, ImageSource, find_images, is_url
 from maagiqa_pyiqa.images.tensors import RANGE_TOLERANCE
 from maagiqa_pyiqa.metrics.scoring import Decoded, ImageScores
 from maagiqa_pyiqa.support.errors import InputError, InputTypeError
+from maagiqa_pyiqa.support.tables import is_table
 
 OneInput: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | torch.Tensor
 Inputs: TypeAlias = OneInput | Sequence[OneInput]
@@ -31,11 +32,11 @@ class GivenImage(NamedTuple):
     """One image, and the scores to fill in; their path is its own, or where it was given, such as ``images[3]``."""
 
     scores: ImageScores
-    content: Path | Image.Image | np.ndarray | torch.Tensor
+    content: ImagePath | Image.Image | np.ndarray | torch.Tensor
 
     def count_pixels(self) -> int:
         """How many pixels it holds once it is decoded."""
-        if isinstance(self.content, Path):
+        if isinstance(self.content, (Path, ImageSource)):
             return count_pixels(self.content)
         if isinstance(self.content, Image.Image):
             return self.content.width * self.content.height
@@ -47,7 +48,7 @@ class GivenImage(NamedTuple):
         Raises:
             UnreadableImageError: it cannot be decoded, or holds no pixels, NaN or values out of range.
         """
-        if isinstance(self.content, Path):
+        if isinstance(self.content, (Path, ImageSource)):
             return read_image(self.content)
         if isinstance(self.content, torch.Tensor):
             return _checked(self.content.detach().cpu().float())
@@ -63,8 +64,8 @@ def name_images(images: Inputs) -> list[GivenImage]:
     """Every image of an input, in order, named and not yet read.
 
     Args:
-        images: KINDS, or a sequence of any of these. A path may also be a folder, a glob or a CSV of paths, as for
-            ``maagiqa score``; one that does not exist is an image that cannot be read.
+        images: KINDS, or a sequence of any of these. A path may also be a folder, a glob, a tar or a list of paths, as
+            for ``maagiqa score``; one that does not exist is an image that cannot be read.
 
     Raises:
         TypeError: of another kind.
@@ -114,14 +115,13 @@ def _named(image: OneInput, name: str) -> Iterator[GivenImage]:
         raise InputTypeError(f"{name} must be {KINDS}; got {type(image).__name__}.")
 
 
-def _files(path: str) -> list[Path]:
+def _files(path: str) -> list[ImagePath]:
     """What a path stands for; a file by itself may be absent."""
     if is_url(path):
         raise InputError(f"'{path}' is not a file on this machine; copy it here first.")
-    several = (
-        os.path.isdir(path) or path.lower().endswith(".csv") or (glob.has_magic(path) and not os.path.exists(path))
-    )
-    return find_files([path]) if several else [Path(path)]
+    is_glob = glob.has_magic(path) and not os.path.exists(path)
+    several = os.path.isdir(path) or is_table(path) or path.lower().endswith(".tar") or is_glob
+    return find_images([path]).paths if several else [Path(path)]
 
 
 def _check(fits: bool, name: str, image: np.ndarray | torch.Tensor) -> None:

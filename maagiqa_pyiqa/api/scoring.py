@@ -26,7 +26,8 @@ def score(
 
     Args:
         images: a path, a PIL image, a numpy array (H, W, 3) of uint8, a tensor (3, H, W) or (N, 3, H, W), RGB in
-            [0, 1], or a list of any of these. A path may also be a folder, a glob or a CSV of paths.
+            [0, 1], or a list of any of these. A path may also be a folder, a glob, a tar or a list of
+            paths (CSV, Parquet, JSON lines).
         metric: NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT as after ``-m`` of ``maagiqa score``, a metric that
             ``pyiqa.create_metric`` gave, or a list of these.
         device: of metrics that are made here, as in torch; by default CUDA where there is one. A metric that is made

@@ -44,8 +44,8 @@ def add_semantics(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--semantics",
         metavar="SPEC",
-        help="where maagiqa and maagiqa-lite have semantic features from: mplug-owl2:DIR, transformers:DIR, cache:DIR, "
-        "visual (default: the metric's own)",
+        help="where metrics that need semantic features, such as maagiqa, have them from: mplug-owl2:DIR, "
+        "transformers:DIR, cache:DIR ... (default: the metric's own)",
     )
 
 

@@ -1,6 +1,7 @@
 """``maagiqa_pyiqa.score``: images of every kind, by any metric, with the scores of the command line."""
 
 import csv
+import json
 
 import numpy as np
 import pandas
@@ -13,6 +14,7 @@ from torchvision.transforms.functional import to_tensor
 import maagiqa_pyiqa
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.cli.main import main
+from tests.helpers.input_files import make_tar
 
 
 class Mean(torch.nn.Module):
@@ -225,3 +227,14 @@ def test_the_table_goes_to_a_file_and_back(path, tmp_path):
     back = pandas.read_csv(tmp_path / "scores.csv")
     assert list(back.columns) == list(table.columns)
     assert back["error"].isna().tolist() == [True, False]
+
+
+def test_lists_and_tars_stand_for_the_images_in_them(folder):
+    names = [f"{number}.png" for number in range(3)]
+    (folder / "list.jsonl").write_text("".join(json.dumps({"image": name}) + "\n" for name in names))
+    make_tar(folder / "shard.tar", [folder / name for name in names])
+    of_list = maagiqa_pyiqa.score(folder / "list.jsonl", Mean(), workers=0)
+    of_tar = maagiqa_pyiqa.score(folder / "shard.tar", Mean(), workers=0)
+    assert of_list["image"].tolist() == [str(folder / name) for name in names]
+    assert of_tar["image"].tolist() == [f"{folder}/shard.tar/shard/{name}" for name in names]
+    assert of_list["Mean"].tolist() == of_tar["Mean"].tolist()

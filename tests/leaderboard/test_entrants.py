@@ -62,8 +62,8 @@ def test_a_default_metric_that_this_pyiqa_lacks_is_a_row(options, monkeypatch):
 
 
 def test_semantic_features_go_to_the_metrics_that_take_them():
-    scorers = parse_scorers(["piqe", "maagiqa-lite"], "cache:features")
-    assert scorers["maagiqa-lite"].source.options == {"semantics": "cache:features"}
+    scorers = parse_scorers(["piqe", "maagiqa"], "cache:features")
+    assert scorers["maagiqa"].source.options == {"semantics": "cache:features"}
     assert scorers["piqe"] == parse_scorers(["piqe"])["piqe"]
     with pytest.raises(InputError, match="no semantic features go into piqe, so leave --semantics out"):
         parse_scorers(["piqe"], "cache:features")
