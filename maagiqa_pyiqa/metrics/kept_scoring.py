@@ -14,8 +14,10 @@ from maagiqa_pyiqa.metrics.availability import explain
 from maagiqa_pyiqa.metrics.identity import identify
 from maagiqa_pyiqa.metrics.score_store import KeptScore, ScoreStore
 from maagiqa_pyiqa.metrics.scoring import ImageScores, Metrics, score_images
+from maagiqa_pyiqa.support.progress import without_progress
 
 COMMIT_SECONDS = 1.0
+TOGETHER, BATCHES_TOGETHER = 256, 32  # images, or batches if these are more, that are looked up at once
 
 
 def score_into_store(
@@ -82,6 +84,8 @@ def score_with_store(
 ) -> Generator[ImageScores]:
     """Score images as far as the store lacks them; of images with the same pixels one. What failed is tried again.
 
+    Images are looked up and scored some hundreds at a time: the first scores come at once, and memory does not grow.
+
     Args:
         store: closed when this ends.
         keys: of each metric.
@@ -91,31 +95,48 @@ def score_with_store(
         workers: threads that decode.
 
     Yields:
-        One ImageScores for every path, those that are kept first.
+        One ImageScores for every path; of those that are looked up together, those that are kept first.
     """
+    count = max(TOGETHER, BATCHES_TOGETHER * batch_size)
     with store:
-        files_of: dict[bytes, list[ImagePath]] = defaultdict(list)
-        for path, key in zip(paths, store.pixel_keys(paths, workers), strict=True):
-            if isinstance(key, bytes):
-                files_of[key].append(path)
-            else:
-                yield ImageScores(path, errors={"": key})
-        kept = {name: store.read(keys[name], files_of) for name in metrics}
-        known = {key: _known(kept, key) for key in files_of}
-        todo: dict[tuple[str, ...], dict[ImagePath, bytes]] = defaultdict(dict)
-        for key, files in files_of.items():
-            lacking = tuple(name for name in metrics if name not in known[key].scores)
-            if lacking:
-                todo[lacking][files[0]] = key
-            else:
-                yield from _for_each(files, known[key])
-        for names, todo_files in todo.items():
-            some = {name: metrics[name] for name in names}
-            stream = score_into_store(store, keys, some, todo_files, batch_size=batch_size, workers=workers)
-            with contextlib.closing(stream):
-                for result in stream:
-                    key = todo_files[result.path]
-                    yield from _for_each(files_of[key], known[key], result)
+        for start in range(0, len(paths), count):
+            some = paths[start : start + count]
+            yield from _score_some(store, keys, metrics, some, batch_size=batch_size, workers=workers)
+
+
+def _score_some(
+    store: ScoreStore,
+    keys: Mapping[str, str],
+    metrics: Metrics,
+    paths: Sequence[ImagePath],
+    *,
+    batch_size: int,
+    workers: int,
+) -> Generator[ImageScores]:
+    with without_progress():
+        pixel_keys = store.pixel_keys(paths, workers)
+    files_of: dict[bytes, list[ImagePath]] = defaultdict(list)
+    for path, key in zip(paths, pixel_keys, strict=True):
+        if isinstance(key, bytes):
+            files_of[key].append(path)
+        else:
+            yield ImageScores(path, errors={"": key})
+    kept = {name: store.read(keys[name], files_of) for name in metrics}
+    known = {key: _known(kept, key) for key in files_of}
+    todo: dict[tuple[str, ...], dict[ImagePath, bytes]] = defaultdict(dict)
+    for key, files in files_of.items():
+        lacking = tuple(name for name in metrics if name not in known[key].scores)
+        if lacking:
+            todo[lacking][files[0]] = key
+        else:
+            yield from _for_each(files, known[key])
+    for names, todo_files in todo.items():
+        some = {name: metrics[name] for name in names}
+        stream = score_into_store(store, keys, some, todo_files, batch_size=batch_size, workers=workers)
+        with contextlib.closing(stream):
+            for result in stream:
+                key = todo_files[result.path]
+                yield from _for_each(files_of[key], known[key], result)
 
 
 def _known(kept: Mapping[str, Mapping[bytes, KeptScore]], key: bytes) -> ImageScores:

@@ -6,13 +6,14 @@ of metrics are not part of it. Every commit is whole or not there, also when the
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from maagiqa_pyiqa.cache.keys import pixel_key
 from maagiqa_pyiqa.images.ahead import map_files_ahead
@@ -22,9 +23,11 @@ from maagiqa_pyiqa.metrics.cost import Cost
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.progress import progress
 
+T = TypeVar("T")
 FORMAT = 1
 BUSY_SECONDS = 60.0  # how long a commit waits for another process
 COMMIT_IMAGES = 256  # pixel keys that are committed at once
+QUERY_VALUES = 500  # in a query; every SQLite takes 999
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, pixel_key BLOB
@@ -83,15 +86,15 @@ class ScoreStore:
 
     def read(self, participant: str, keys: Iterable[bytes] | None = None) -> dict[bytes, KeptScore]:
         """What is kept of a participant for those of the images, by default of all, that it has seen."""
-        wanted = None if keys is None else set(keys)
-        rows = self._database.execute(
-            "SELECT pixel_key, score, gate, error FROM scores WHERE participant = ?", (participant,)
-        )
-        return {
-            key: KeptScore(score, json.loads(gate) if gate else None, error)
-            for key, score, gate, error in rows
-            if wanted is None or key in wanted
-        }
+        query = "SELECT pixel_key, score, gate, error FROM scores WHERE participant = ?"
+        if keys is None:
+            rows: Iterable[Any] = self._database.execute(query, (participant,))
+        else:
+            rows = itertools.chain.from_iterable(
+                self._database.execute(f"{query} AND pixel_key IN {_marks(part)}", (participant, *part))
+                for part in _parts(set(keys))
+            )
+        return {key: KeptScore(score, json.loads(gate) if gate else None, error) for key, score, gate, error in rows}
 
     def write(self, participant: str, scores: Mapping[bytes, KeptScore]) -> None:
         """Keep scores, all of them or, if this is interrupted, none."""
@@ -143,11 +146,13 @@ class ScoreStore:
             paths: images.
             workers: threads that decode; 0 decodes here.
         """
+        states = [_state(path) for path in paths]
+        query = "SELECT path, size, mtime_ns, pixel_key FROM files WHERE path IN "
         known = {
             (path, size, changed): key
-            for path, size, changed, key in self._database.execute("SELECT path, size, mtime_ns, pixel_key FROM files")
+            for part in _parts({state[0] for state in states if state})
+            for path, size, changed, key in self._database.execute(query + _marks(part), part)
         }
-        states = [_state(path) for path in paths]
         images = {state: path for state, path in zip(states, paths, strict=True) if state and state not in known}
         new = list(images)
         decoded = map_files_ahead(_decoded_key, [*images.values()], workers=workers, count=2 * workers)
@@ -163,6 +168,17 @@ class ScoreStore:
         with self._database as database:
             rows = [(*state, key) for state, key in keys.items()]
             database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+
+
+def _parts(values: Collection[T]) -> Iterator[tuple[T, ...]]:
+    """Values in parts that one query of any SQLite takes."""
+    rest = iter(values)
+    while part := tuple(itertools.islice(rest, QUERY_VALUES)):
+        yield part
+
+
+def _marks(values: Sequence[object]) -> str:
+    return f"({', '.join('?' * len(values))})"
 
 
 def _state(path: ImagePath) -> tuple[str, int, int] | None:
