@@ -10,7 +10,7 @@ from PIL import Image
 from maagiqa_pyiqa.cli.main import build_parser, main
 from tests.helpers.places import ROOT
 
-PAGES = {"score": 8, "choose": 7, "cache": 4, "cluster": 3}  # and how many commands each has at least
+PAGES = {"score": 10, "choose": 7, "cache": 4, "cluster": 3}  # and how many commands each has at least
 
 
 def commands(page, language="bash"):

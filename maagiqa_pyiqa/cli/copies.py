@@ -87,16 +87,16 @@ def name_copies(ranking: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
 
 
 def refuse_inputs(option: str, folder: Path, inputs: Sequence[str], images: Sequence[Path]) -> None:
-    """Refuse a folder whose content would be ranked next time.
+    """Refuse a folder whose content would be scored next time.
 
     Args:
         option: that names it, as it was written.
         folder: to put images into.
-        inputs: what the command was given to rank.
+        inputs: what the command was given to score.
         images: files found in it.
 
     Raises:
-        InputError: images to rank are in the folder, or it is in one that is searched.
+        InputError: images to score are in the folder, or it is in one that is searched.
     """
     target = Path(os.path.realpath(folder))
     searched = [Path(os.path.realpath(item)) for item in inputs if os.path.isdir(item)]
@@ -104,8 +104,8 @@ def refuse_inputs(option: str, folder: Path, inputs: Sequence[str], images: Sequ
     beside = [image.parent for image in images if Path(os.path.realpath(image.parent)) == target]
     for parent in [*within, *beside]:
         raise InputError(
-            f"'{option}' lies in '{parent}', which is being ranked: what is put there would be ranked next time; name "
-            "a folder elsewhere."
+            f"'{option}' lies in '{parent}', which is searched: what is put there would be scored next time; name a "
+            "folder elsewhere."
         )
 
 

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from maagiqa_pyiqa.cli.explaining import add_explain, check_explain, explain
 from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
+from maagiqa_pyiqa.cli.heatmaps import add_heatmap, network_for_heatmaps, write_heatmaps
 from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
 from maagiqa_pyiqa.cli.metadata import add_read_metadata, add_write_metadata, check_metadata, write_metadata
 from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines
@@ -29,6 +31,7 @@ EXAMPLES = """\
   maagiqa score pictures/ -m mine=maagiqa-lite=experiments/mine/models/net_best.pth
   maagiqa score pictures/ -m maagiqa --device cuda --batch-size 32 --json scores.json
   maagiqa score pictures/ --gallery gallery.html
+  maagiqa score pictures/ --worst 20 --explain --heatmap heatmaps/
   maagiqa score pictures/ --percentile 90 --csv best.csv --quiet
   maagiqa score pictures/ --jsonl - | head -n 20
   find pictures/ -newer yesterday -name '*.png' | maagiqa score -
@@ -45,6 +48,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_outputs(parser, "scores and failures", "csv", "json", "parquet")
     add_json_lines(parser, "each image")
     add_gallery(parser)
+    add_heatmap(parser)
+    add_explain(parser)
     add_write_metadata(parser, "all images")
     add_read_metadata(parser)
     add_selection(parser)
@@ -63,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     paths = find_inputs(arguments).paths
     check_gallery(arguments, paths)
     check_metadata(arguments, paths)
+    check_explain(arguments)
+    mapping = network_for_heatmaps(arguments, paths, entrants)
     with json_lines(arguments) as write_line:
         unavailable, stream = _start(arguments, paths, entrants)
         for name, reason in unavailable.items():
@@ -70,14 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
         available = {name: entrant for name, entrant in entrants.items() if name not in unavailable}
         if not available:
             return 1
-        scored, interrupted = collect(stream, len(paths), write_line)
-        _show(arguments, scored, available, unavailable, selection)
+        scored, interrupted = collect(explain(arguments, stream, available), len(paths), write_line)
+        shown = _show(arguments, scored, available, unavailable, selection)
         failed = [result for result in scored if result.errors]
         _report_failures(failed)
         if interrupted:
             say_how_to_go_on(arguments, len(scored), len(paths))
             return 130
         unwritten = write_metadata(arguments, scored, available)
+        if mapping is not None:
+            unwritten += write_heatmaps(arguments.heatmap, mapping, [image.path for image in shown if image.scores])
         return 1 if failed or unavailable or unwritten else 0
 
 
@@ -95,8 +104,8 @@ def _show(
     entrants: Mapping[str, Entrant],
     unavailable: Mapping[str, str],
     selection: Selection,
-) -> None:
-    """Write and print what was selected, best first by the first metric; where nothing was, failures are rows too."""
+) -> Sequence[ImageScores]:
+    """Write, print and return what was selected, best first by the first metric; else everything, failures too."""
     from maagiqa_pyiqa.metrics.ranking import sort_best_first
     from maagiqa_pyiqa.metrics.score_tables import ScoreTable
 
@@ -110,6 +119,7 @@ def _show(
     # a gallery lists failures by themselves
     shown = images if selection.is_everything else [*images, *(one for one in scored if not one.scores)]
     show_with_gallery(arguments, table, shown, entrants, parquet=table.as_parquet)
+    return images
 
 
 def _start_ray(arguments: argparse.Namespace, paths: Sequence[ImagePath], entrants: Mapping[str, Entrant]) -> Started:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-GATE = ("semantic content", "coherence", "quality")
+GATE = ("existence", "coherence", "quality")
 
 
 def name_gates(weights: Sequence[float]) -> list[tuple[str, float]]:

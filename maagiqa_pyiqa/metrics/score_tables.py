@@ -19,8 +19,10 @@ UP, DOWN = "\u2191", "\u2193"  # higher and lower scores are better
 
 
 def as_record(image: ImageScores) -> dict[str, Any]:
-    """Path, scores by metric and error (None where there is none) of an image, as JSON has it."""
-    return {"image": str(image.path), "scores": image.scores, "error": image.error or None}
+    """Path, scores by metric, error (None where there is none) and explanations, if any, as JSON has them."""
+    record = {"image": str(image.path), "scores": image.scores, "error": image.error or None}
+    explanations = {name: explanation.as_record() for name, explanation in image.explanations.items()}
+    return {**record, "explanations": explanations} if explanations else record
 
 
 def name_ranges(ranges: Mapping[str, str | None]) -> list[str]:
@@ -51,7 +53,7 @@ class ScoreTable:
     ranges: Mapping[str, str | None] = field(default_factory=dict)
 
     def as_text(self) -> str:
-        """Ranked table of the images that have a score, and the ranges of scores."""
+        """Ranked table of the images that have a score, explanations below each, and the ranges of scores."""
         titles = [with_arrow(metric, self.lower_better) for metric in self.metrics]
         widths = [max(len(title), 8) for title in titles]
         lines = [_line("rank", titles, widths, "image")]
@@ -59,6 +61,11 @@ class ScoreTable:
         for rank, image in zip(self.places or range(1, len(scored) + 1), scored, strict=True):
             cells = [f"{image.scores[m]:.4f}" if m in image.scores else "-" for m in self.metrics]
             lines.append(_line(rank, cells, widths, image.path))
+            lines += [
+                f"{'':>4}  {printable(metric)} {words}"
+                for metric, explanation in image.explanations.items()
+                for words in explanation.in_words()
+            ]
         return "\n".join([*lines, *name_ranges(self.ranges)])
 
     def as_csv(self) -> str:

@@ -7,7 +7,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyiqa
 import torch
@@ -20,6 +20,9 @@ from maagiqa_pyiqa.metrics.availability import explain, short_reason
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest
 
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.metrics.explanation import Explanation
+
 Metrics = Mapping[str, torch.nn.Module]
 Maker = Callable[[str | None], torch.nn.Module]  # of a device as in torch; None for the default
 ONE_AT_A_TIME = frozenset({"qalign", "qalign_4bit", "qalign_8bit"})  # metrics that take no batch
@@ -28,12 +31,16 @@ WAITING_BATCHES = 4  # how many batches' worth of odd-sized images may wait for 
 
 @dataclass
 class ImageScores:
-    """One image: its scores by metric, the reasons where there is none, and gate weights of metrics that have any."""
+    """One image: its scores by metric, the reasons where there is none, and gate weights of metrics that have any.
+
+    Explanations are there where they were asked for.
+    """
 
     path: ImagePath
     scores: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     gates: dict[str, list[float]] = field(default_factory=dict)
+    explanations: dict[str, Explanation] = field(default_factory=dict)
 
     @property
     def error(self) -> str:

@@ -13,3 +13,8 @@ def packaged_weights(name: str) -> Path:
 def packaged_graph(backbone: str) -> Path:
     """Path at which the package keeps the ONNX graph of a timm model's structure, whether there is one or not."""
     return Path(__file__).with_name(f"{backbone}.onnx")
+
+
+def packaged_scores(name: str) -> Path:
+    """Path at which the package keeps the distribution of a network's scores, whether it is known or not."""
+    return Path(__file__).with_name(f"{name}_scores.json")

@@ -102,10 +102,10 @@ def test_a_second_ranking_takes_the_place_of_the_first(folder):
 def test_copies_do_not_go_where_images_are_ranked(folder, capsys, place):
     target = folder / "pictures" / place
     assert main(["rank", str(folder / "pictures"), "--copy-to", str(target)]) == 2
-    assert f"lies in '{folder / 'pictures'}', which is being ranked" in capsys.readouterr().err
+    assert f"lies in '{folder / 'pictures'}', which is searched" in capsys.readouterr().err
     image = str(folder / "pictures" / "a0.png")
     assert main(["rank", image, "--copy-to", str(folder / "pictures")]) == 2
-    assert "which is being ranked" in capsys.readouterr().err
+    assert "which is searched" in capsys.readouterr().err
 
 
 def test_files_of_others_are_neither_mixed_with_copies_nor_removed(folder, capsys):

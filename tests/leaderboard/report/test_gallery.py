@@ -28,7 +28,7 @@ def test_gallery_shows_scores_gates_and_says_where_an_image_is_missing(results, 
     card = next(card for card in cards if text_of(card.find("h4")) == "image_001.png")
     texts = [text_of(element) for element in card.iter()]
     assert "image not found or unreadable" in texts
-    assert "Gate of good: semantic content 0.12, coherence -0.20, quality 1.08" in texts
+    assert "Gate of good: existence 0.12, coherence -0.20, quality 1.08" in texts
     assert not any(text.startswith("Gate of fair") for text in texts)
     assert "a <i>cat</i> no. 1" in texts
     scores = [[text_of(cell) for cell in row] for row in card.iter("tr")]

@@ -1,0 +1,59 @@
+"""``maagiqa score --explain`` says what scores mean, on the terminal and in JSON."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
+from maagiqa_pyiqa.cli.main import main
+from maagiqa_pyiqa.metrics import explanation
+from maagiqa_pyiqa.metrics.explanation import ScoreDistribution
+
+
+@pytest.fixture
+def picture(tmp_path, monkeypatch):
+    Image.radial_gradient("L").resize((64, 64)).convert("RGB").save(tmp_path / "a.png")
+    even = np.linspace(-10, 10, 101)
+    monkeypatch.setattr(explanation, "distribution_of", lambda metric: ScoreDistribution(even, {"X (2023)": even}))
+    monkeypatch.chdir(tmp_path)
+    return "a.png"
+
+
+def run(*arguments):
+    code = main(
+        ["score", *arguments, "--device", "cpu", "--workers", "0", "--json", "out.json", "--jsonl", "out.jsonl"]
+    )
+    with open("out.json") as whole, open("out.jsonl") as lines:
+        (image,), (line,) = json.load(whole)["images"], [json.loads(line) for line in lines]
+    assert line == image
+    return code, image
+
+
+def test_scores_are_explained_in_words_and_json_only_where_that_is_asked_for(picture, capsys):
+    code, image = run(picture, "--explain")
+    found = image["explanations"]["maagiqa-lite"]
+    assert code == 0
+    assert found["percentile"] == pytest.approx(50 + 5 * image["scores"]["maagiqa-lite"], abs=0.1)
+    assert found["better_than"] == {"X (2023)": found["percentile"]}
+    assert list(found["gate"]) == ["existence", "coherence", "quality"]
+    out = capsys.readouterr().out
+    assert f"maagiqa-lite better than {found['percentile']:.0f} % of AGIQA-3k" in out
+    assert "maagiqa-lite weighs existence" in out
+    assert "explanations" not in run(picture)[1]
+    assert "better than" not in capsys.readouterr().out
+
+
+def test_of_own_weights_only_the_gate_is_told(picture, capsys):
+    torch.save({"params": MAAGIQA(pretrained="lite").state_dict()}, "own.pth")
+    code, image = run(picture, "--explain", "-m", "own=maagiqa-lite=own.pth")
+    assert code == 0
+    assert list(image["explanations"]["own"]) == ["gate"]
+    assert "no percentiles of own: where scores stand is known of packaged weights alone" in capsys.readouterr().err
+
+
+def test_scores_that_are_only_read_are_not_explained(picture, capsys):
+    assert main(["score", picture, "--explain", "--read-metadata"]) == 2
+    assert "leave '--read-metadata' out" in capsys.readouterr().err
