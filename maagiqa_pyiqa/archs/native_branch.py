@@ -94,7 +94,7 @@ class StageStatistics(nn.Module):
         self._onnx = OnnxTrunk(name, taps)
 
     def forward(self, x: torch.Tensor) -> MapStatistics:
-        """By ONNX Runtime on a CPU where no gradients are wanted and it knows the backbone, else by PyTorch."""
+        """By PyTorch, or by ONNX Runtime on a CPU where no gradients are wanted: then no hooks of layers are called."""
         if self._onnx.takes(self.model, x):
             return self._onnx(self.model, x)
         *maps, last = self.maps(x)

@@ -149,6 +149,7 @@ def _build_session(graph: str, weights: dict[str, np.ndarray], threads: int) -> 
     runtime = _onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.enable_mem_pattern = False  # images come in all sizes, and a plan for each takes memory
     options.log_severity_level = 3  # errors
     values = [runtime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
     options.add_external_initializers(list(weights), values)
