@@ -30,6 +30,7 @@ from maagiqa_pyiqa.metrics.cost import PeakMemory
 from maagiqa_pyiqa.metrics.scoring import score_images
 
 PICTURES = Path(__file__).parents[1] / "tests" / "data" / "agiqa_3k" / "images"
+METRICS = ("maagiqa-lite", "maagiqa-lite-2026a")
 SIZES = ("512x512", "1024x1024", "4000x3000")
 QUALITY = 95  # of the JPEGs
 
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(1, None, (), 1) as pool:
         for size in parsed.sizes:
             paths = make_images(Path(folder), pictures, size, parsed.images)
-            for metric in parsed.metric or ["maagiqa-lite"]:
+            for metric in parsed.metric or METRICS:
                 figures = pool.apply(measure, (Job(metric=metric, paths=paths, **settings),))
                 rows.append({"size": size, "metric": metric, **asdict(figures)})
     table = pandas.DataFrame(rows).rename(

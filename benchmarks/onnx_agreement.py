@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         x = read_image(path)[None].float() / 255
         with torch.no_grad():
             score = float(net(x))
-        pairs.append((score, float(net(x.requires_grad_()))))  # where gradients are wanted, PyTorch computes
+        pairs.append((score, float(net(x.requires_grad_()).detach())))  # where gradients are wanted, PyTorch computes
     if "onnxruntime" not in sys.modules:
         sys.exit(f"{parsed.metric} does not run through ONNX Runtime")
     differences = torch.tensor(pairs, dtype=torch.float64).diff().abs()
