@@ -25,10 +25,17 @@ STRIDE = 64  # from one region to the next, at most
 
 
 class RegionMap(NamedTuple):
-    """Quality over a picture: ``scores`` (rows, columns) of its regions, whose mean is ``score``, the picture's."""
+    """Quality over a picture.
+
+    Attributes:
+        scores: (rows, columns) of its regions; their mean is the picture's.
+        score: of the picture.
+        window: height and width of a region, as shares of the picture's.
+    """
 
     scores: torch.Tensor
     score: float
+    window: tuple[float, float]
 
 
 def has_regions(net: object) -> bool:
@@ -64,12 +71,14 @@ def map_regions(net: object, x: torch.Tensor) -> RegionMap:
     x = own_pixels(x[0].to(next(branch.parameters()).dtype))[None]
     whole = branch.judge(*branch.look(x))
     semantic = x.new_empty(1, 0, options.feature_dim) if whole.semantic_features is None else whole.semantic_features
-    statistics = region_statistics(branch, reduce_to(x, options.max_pixels))  # (rows, columns, width)
+    seen = reduce_to(x, options.max_pixels)
+    statistics = region_statistics(branch, seen)  # (rows, columns, width)
     local = branch.feature(statistics.flatten(0, 1))
     rest = whole.feature[:, local.shape[1] :].expand(len(local), -1)  # of the glance, if there is one
     scores = fusion(torch.cat([local, rest], dim=1), semantic.expand(len(local), -1, -1)).score
     score = fusion(whole.feature, semantic).score
-    return RegionMap((scores - scores.mean() + score).reshape(statistics.shape[:2]), float(score))
+    window = min(1.0, WINDOW / seen.shape[-2]), min(1.0, WINDOW / seen.shape[-1])
+    return RegionMap((scores - scores.mean() + score).reshape(statistics.shape[:2]), float(score), window)
 
 
 def region_statistics(branch: NativeBranch, x: torch.Tensor) -> torch.Tensor:

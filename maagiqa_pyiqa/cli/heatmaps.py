@@ -89,8 +89,8 @@ def _write_heatmap(target: Path, net: Any, image: ImagePath) -> None:
     picture = decode(image)
     x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float().div_(255)
     regions = map_regions(net, x.to(next(net.parameters()).device))
+    drawn = draw_heatmap(picture, regions.scores.float().cpu().numpy(), regions.score, regions.window)
     with written_whole(target) as aside:
-        drawn = draw_heatmap(picture, regions.scores.float().cpu().numpy(), regions.score)
         drawn.save(aside, "JPEG", quality=JPEG_QUALITY)
 
 

@@ -15,13 +15,14 @@ SMALLEST_RANGE = 1.0  # of scores on the scale, so that an even picture looks ev
 INK = "#1b1b1b"
 
 
-def draw_heatmap(image: Image.Image, regions: np.ndarray, score: float) -> Image.Image:
+def draw_heatmap(image: Image.Image, regions: np.ndarray, score: float, window: tuple[float, float]) -> Image.Image:
     """Draw the picture, its map, and a scale with lowest and highest region and a mark at the picture's score.
 
     Args:
         image: RGB.
         regions: scores (rows, columns) over the whole picture, MOS scale, higher is better.
         score: of the picture.
+        window: height and width of a region, as shares of the picture's.
     """
     picture = image.copy()
     picture.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
@@ -29,7 +30,8 @@ def draw_heatmap(image: Image.Image, regions: np.ndarray, score: float) -> Image
     width, height = picture.size
     sheet = Image.new("RGB", (2 * width + GAP + 2 * MARGIN, height + LEGEND + 2 * MARGIN), "white")
     sheet.paste(picture, (MARGIN, MARGIN))
-    sheet.paste(_overlay(picture, (regions - low) / (high - low)), (MARGIN + width + GAP, MARGIN))
+    shares = spread((regions - low) / (high - low), (height, width), window)
+    sheet.paste(_overlay(picture, shares), (MARGIN + width + GAP, MARGIN))
     _draw_scale(sheet, MARGIN + width + GAP, MARGIN + height + 10, width, low, high, score)
     return sheet
 
@@ -40,9 +42,21 @@ def _limits(regions: np.ndarray) -> tuple[float, float]:
     return low - missing / 2, high + missing / 2
 
 
+def spread(regions: np.ndarray, size: tuple[int, int], window: tuple[float, float]) -> np.ndarray:
+    """Values (rows, columns), each at the centre of its region, to pixels (height, width), linear between centres."""
+    for axis, (length, share) in enumerate(zip(size, window, strict=True)):
+        centres = share / 2 + np.linspace(0, 1 - share, regions.shape[axis])
+        pixels = (np.arange(length) + 0.5) / length
+        regions = np.apply_along_axis(_interpolated, axis, regions, centres, pixels)
+    return regions
+
+
+def _interpolated(values: np.ndarray, centres: np.ndarray, at: np.ndarray) -> np.ndarray:
+    return np.interp(at, centres, values)
+
+
 def _overlay(picture: Image.Image, shares: np.ndarray) -> Image.Image:
-    smooth = Image.fromarray(shares.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
-    colours = _colours()[np.clip(np.asarray(smooth) * 255, 0, 255).round().astype(int)]
+    colours = _colours()[(np.clip(shares, 0, 1) * 255).round().astype(int)]
     return Image.blend(picture.convert("L").convert("RGB"), Image.fromarray(colours), OPACITY)
 
 

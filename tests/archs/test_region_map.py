@@ -34,6 +34,7 @@ def test_regions_cover_pictures_of_any_size_and_their_mean_is_the_score(net, siz
     regions = map_regions(net, x)
     assert regions.scores.shape == shape
     assert regions.scores.isfinite().all()
+    assert regions.window == tuple(min(1, 128 / length) for length in size)
     assert regions.score == pytest.approx(net(x).item(), abs=1e-4)
     assert regions.scores.mean().item() == pytest.approx(regions.score, abs=1e-4)
 

@@ -38,19 +38,24 @@ def test_scores_are_explained_in_words_and_json_only_where_that_is_asked_for(pic
     assert code == 0
     assert found["percentile"] == pytest.approx(50 + 5 * image["scores"]["maagiqa-lite"], abs=0.1)
     assert found["better_than"] == {"X (2023)": found["percentile"]}
-    assert list(found["gate"]) == ["existence", "coherence", "quality"]
     out = capsys.readouterr().out
     assert f"maagiqa-lite better than {found['percentile']:.0f} % of AGIQA-3k" in out
-    assert "maagiqa-lite weighs existence" in out
     assert "explanations" not in run(picture)[1]
     assert "better than" not in capsys.readouterr().out
 
 
-def test_of_own_weights_only_the_gate_is_told(picture, capsys):
+def test_the_weights_of_experts_are_told_by_their_names_where_a_metric_has_any(picture, capsys):
+    code, image = run(picture, "--explain", "-m", "maagiqa-lite-2026a")
+    assert code == 0
+    assert list(image["explanations"]["maagiqa-lite-2026a"]["gate"]) == ["existence", "coherence", "quality"]
+    assert "maagiqa-lite-2026a weighs existence" in capsys.readouterr().out
+
+
+def test_own_weights_have_no_percentiles(picture, capsys):
     torch.save({"params": MAAGIQA(pretrained="lite").state_dict()}, "own.pth")
     code, image = run(picture, "--explain", "-m", "own=maagiqa-lite=own.pth")
     assert code == 0
-    assert list(image["explanations"]["own"]) == ["gate"]
+    assert "percentile" not in str(image)
     assert "no percentiles of own: where scores stand is known of packaged weights alone" in capsys.readouterr().err
 
 
