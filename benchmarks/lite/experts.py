@@ -16,7 +16,7 @@ from torch import nn
 from benchmarks.lite.seen import Seen
 from maagiqa_pyiqa.archs.native_experts import Experts
 
-EPOCHS, PAIRS, RATE, DECAY, DROP = 6, 32, 1e-3, 1e-2, 0.1
+EPOCHS, PAIRS, RATE, DECAY, DROP = 5, 32, 1e-3, 1e-2, 0.1
 RARE = 4.0  # weight of images without content, of which there are fewer
 
 
@@ -32,7 +32,9 @@ def train_experts(experts: Experts, seen: Seen, seed: int = 0) -> None:
     for _ in range(EPOCHS):
         for batch in _batches(seen, rng):
             optimizer.zero_grad()
-            _loss(experts, seen, batch).backward()
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = _loss(experts, seen, batch)
+            loss.backward()
             optimizer.step()
             scheduler.step()
     _set_drop(experts, 0.0)
@@ -57,13 +59,13 @@ def _batches(seen: Seen, rng: np.random.Generator) -> Iterator[np.ndarray]:
 
 
 def _loss(experts: Experts, seen: Seen, pairs: np.ndarray) -> torch.Tensor:
-    maps = torch.stack([seen.maps[i] for i in pairs.T.ravel()]).float()  # the better ones first
+    maps = torch.stack([seen.maps[i].float() for i in pairs.T.ravel()])  # the better ones first
     kinds = np.array([seen.versions[worse].kind for _, worse in pairs])
     incoherent, empty = torch.from_numpy(kinds == "incoherence"), torch.from_numpy(kinds == "nothing")
-    better, worse = experts["coherence"](maps).logit.chunk(2)
+    better, worse = experts["coherence"](maps).logit.float().chunk(2)
     loss = F.softplus(worse - better)[incoherent].sum()
     loss = loss + (F.softplus(-better)[~empty].sum() + _no(worse, incoherent) + _yes(worse, ~incoherent & ~empty)) / 2
-    better, worse = experts["existence"](maps).logit.chunk(2)
+    better, worse = experts["existence"](maps).logit.float().chunk(2)
     return (loss + F.softplus(-better).sum() + RARE * _no(worse, empty) + _yes(worse, ~empty)) / len(pairs)
 
 

@@ -1,7 +1,7 @@
 """Training of what reads the statistics: quality head, gate and fusion, with trunk and experts frozen.
 
-It starts as the trunk's training left it, with the gate at quality alone, and learns to score other sizes like the
-originals and worse versions below better ones, without losing what it knows of ratings.
+It starts as the trunks' trainings left it, with the gate at quality alone, and learns to score worse versions below
+better ones, while originals, and the same at other sizes, keep the scores that originals have at the start.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.lite.seen import Seen
+from benchmarks.lite.versions import SIZE
 
 EVERYTHING = slice(None)
-EPOCHS, BATCH, RATE, RATE_OF_NEW, DECAY = 8, 64, 2e-4, 1e-3, 1e-2
+STEPS, BATCH, RATE, RATE_OF_NEW, DECAY = 600, 64, 1e-4, 1e-3, 1e-1
 MARGINS = {"degradation": 0.1, "incoherence": 0.15, "nothing": 0.3}  # of scores, MOS scale
-RANKING, OTHER_SIZES = 4.0, 0.5  # weights of losses beside squared error and PLCC of the originals
+KEEPING = 1.0  # weight of what keeps scores beside the ranking loss
 
 
 def score(net: Any, seen: Seen, vectors: torch.Tensor, places: np.ndarray | slice = EVERYTHING) -> torch.Tensor:
@@ -38,45 +39,49 @@ def start(net: Any) -> None:
 
 
 def train_read_out(
-    net: Any, seen: Seen, vectors: torch.Tensor, mos: np.ndarray, *, seed: int = 0, epochs: int = EPOCHS
+    net: Any, known: tuple[Seen, torch.Tensor], new: tuple[Seen, torch.Tensor], *, seed: int = 0, steps: int = STEPS
 ) -> None:
-    """Train in place.
+    """Train in place; no rating is looked at.
 
     Args:
         net: after ``start``.
-        seen: of the training part.
-        vectors: of the experts (V, E, D).
-        mos: ratings by row of the dataset's table.
+        known: what was seen of images that trunks and experts were trained on, and the experts' vectors (V, E, D). Of
+            these only the undamaged keep their scores: what is damaged stands out from images known by heart.
+        new: the same of images that they were not trained on, which rank as well.
         seed: of the order.
-        epochs: over the originals.
+        steps: of the optimizer.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    clean, others = seen.where(damage="", size=512), np.array([i for i, v in enumerate(seen.versions) if v.resized])
-    labels = torch.tensor([float(mos[v.image]) for v in seen.versions])
-    margins = torch.tensor([MARGINS.get(v.kind, 0.0) for v in seen.versions])
-    old, new = _parameters(net)
-    steps = epochs * (len(clean) // BATCH)
-    rates = [RATE, RATE_OF_NEW]
-    optimizer = torch.optim.AdamW([{"params": old}, {"params": new}], weight_decay=DECAY)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
+    undamaged = [_undamaged(net, *part) for part in (known, new)]
+    seen, vectors = new
+    margins = torch.tensor([MARGINS.get(version.kind, 0.0) for version in seen.versions])
+    heads, added = _parameters(net)
+    optimizer = torch.optim.AdamW([{"params": heads}, {"params": added}], weight_decay=DECAY)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, [RATE, RATE_OF_NEW], total_steps=steps)
     net.train()
-    for step in range(steps):
-        if step % (steps // epochs) == 0:
-            order = rng.permutation(clean)
-        first = step % (steps // epochs) * BATCH
-        some, resized = order[first : first + BATCH], rng.choice(others, BATCH // 2)
+    for _ in range(steps):
+        loss = torch.zeros(())
+        for part, (whole, targets) in zip((known, new), undamaged, strict=True):
+            some = rng.choice(whole, BATCH)
+            loss = loss + KEEPING * F.mse_loss(score(net, *part, some), targets[some])
         pairs = seen.pairs[rng.integers(0, len(seen.pairs), BATCH)]
-        places = np.concatenate([some, resized, pairs[:, 0], pairs[:, 1]])
-        scores, rest, better, worse = score(net, seen, vectors, places).split([BATCH, BATCH // 2, BATCH, BATCH])
-        loss = F.mse_loss(scores, labels[some]) + plcc_loss(scores, labels[some])
-        loss = loss + OTHER_SIZES * F.mse_loss(rest, labels[resized])
-        loss = loss + RANKING * F.relu(margins[pairs[:, 1]] - (better - worse)).mean()
+        better, worse = score(net, seen, vectors, pairs.T.ravel()).chunk(2)
+        loss = loss + F.relu(margins[pairs[:, 1]] - (better - worse)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         scheduler.step()
     net.eval()
+
+
+@torch.no_grad()
+def _undamaged(net: Any, seen: Seen, vectors: torch.Tensor) -> tuple[np.ndarray, torch.Tensor]:
+    """Places of undamaged versions of any size, and what each is to score: as its image does before training."""
+    scores = score(net, seen, vectors)
+    whole = seen.where(damage="")
+    of_image = {seen.versions[i].image: float(scores[i]) for i in whole if seen.versions[i].size == SIZE}
+    return whole, torch.tensor([of_image[version.image] for version in seen.versions])
 
 
 def _parameters(net: Any) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -87,9 +92,3 @@ def _parameters(net: Any) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         *fusion.gate.parameters(),
         *fusion.semantic_transforms.parameters(),
     ]
-
-
-def plcc_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """(1 - r) / 2, as pyiqa's PLCCLoss."""
-    scores, labels = scores - scores.mean(), labels - labels.mean()
-    return (1 - (scores * labels).sum() / (scores.norm() * labels.norm() + 1e-8)) / 2

@@ -38,8 +38,8 @@ PRESETS: MappingProxyType[str, dict[str, Any]] = MappingProxyType(
             "taps": (0, 1, 2, 3, 4),
             "glance_backbone": "tf_efficientnet_lite2",
             "drop": 0.2,
-            "semantic_experts": True,
-            "feature_dim": 64,
+            "num_prompts": 0,
+            "fusion": "concat",
         },
     }
 )

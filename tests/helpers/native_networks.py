@@ -7,7 +7,15 @@ from torch import nn
 
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 
-OPTIONS = {"preset": "lite", "glance_backbone": "", "quality_dim": 16, "feature_dim": 8}
+OPTIONS = {
+    "preset": "lite",
+    "glance_backbone": "",
+    "quality_dim": 16,
+    "semantic_experts": True,
+    "num_prompts": 2,
+    "feature_dim": 8,
+    "fusion": "moe",
+}
 
 
 def with_living_norms(model: nn.Module) -> nn.Module:
