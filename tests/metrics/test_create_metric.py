@@ -65,12 +65,19 @@ def test_batch_invariance_on_real_images(lite):
     torch.testing.assert_close(lite(x), alone, atol=1e-5, rtol=0)
 
 
-def test_details_and_given_features(lite, pictures):
-    features = lite.net.quality_branch(pictures).semantic_features
-    details = lite(pictures, semantic_features=features, return_details=True)
+def test_details(lite, pictures):
+    details = lite(pictures, return_details=True)
     torch.testing.assert_close(details.score, lite(pictures), atol=1e-5, rtol=0)
-    assert details.gate.shape == (3, 3)
+    assert details.gate.shape == (3, 0)  # it mixes no experts
     assert details.quality_feature.shape == (3, 256)
+
+
+def test_features_can_be_given_to_the_former_weights(pictures):
+    former = pyiqa.create_metric("maagiqa-lite-2026a", device="cpu")
+    features = former.net.semantics.get(torch.device("cpu")).extract(pictures)
+    details = former(pictures, semantic_features=features, return_details=True)
+    torch.testing.assert_close(details.score, former(pictures), atol=1e-5, rtol=0)
+    assert details.gate.shape == (3, 3)
 
 
 def test_as_loss_gives_a_gradient_to_the_image(pictures):
