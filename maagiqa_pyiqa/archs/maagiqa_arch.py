@@ -144,10 +144,10 @@ class MAAGIQA(nn.Module):
         if untrained and semantics is not None and "feature_dim" not in options:
             options["feature_dim"] = _feature_dim_of(semantics)
         self.options = parse_options(MAAGIQAOptions, {**PRESETS[preset], **options}, "MAAGIQA")
-        if semantics is not None and self.options.semantic_experts:
+        if semantics is not None and (self.options.semantic_experts or preset == "lite"):
             raise InputError(
-                "MAAGIQA: this network makes its semantic features itself (semantic_experts); leave semantics out, or "
-                "name one that takes them from an extractor, such as preset 'lite-2026a'."
+                "MAAGIQA: this network takes no semantic features of an extractor; leave semantics out, or name one that "
+                "does, such as preset 'lite-2026a'."
             )
         self.semantics = LazyExtractor(semantics)
         self.quality_branch = self._build_branch() if self.options.use_quality else None
@@ -225,6 +225,8 @@ class MAAGIQA(nn.Module):
             score, gate = self.fusion(quality_feature, features)
         else:
             score, gate = cast("PatchQuality", quality).rating, x.new_ones(len(x), 1)
+        if not torch.compiler.is_compiling() and torch.is_grad_enabled() and score.isnan().any():
+            raise InputError("scores are NaN: there are NaN or infinite pixels in the images, or such weights.")
         return Details(score, gate, quality_feature) if return_details else score
 
     def _prepare(self, x: torch.Tensor) -> torch.Tensor:

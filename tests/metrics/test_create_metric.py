@@ -170,6 +170,6 @@ def test_a_foreign_extractor_is_refused_by_name_unless_it_is_asked_for(pictures)
     assert np.allclose(metric(pictures), expected, atol=1e-5)
 
 
-def test_an_extractor_is_refused_where_the_network_has_experts_of_its_own():
-    with pytest.raises(ValueError, match=r"semantic_experts.*leave semantics out"):
+def test_an_extractor_is_refused_where_the_network_takes_no_features():
+    with pytest.raises(ValueError, match=r"takes no semantic features.*leave semantics out"):
         pyiqa.create_metric("maagiqa-lite", semantics="visual", device="cpu")
