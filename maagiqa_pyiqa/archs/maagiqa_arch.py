@@ -146,8 +146,8 @@ class MAAGIQA(nn.Module):
         self.options = parse_options(MAAGIQAOptions, {**PRESETS[preset], **options}, "MAAGIQA")
         if semantics is not None and (self.options.semantic_experts or preset == "lite"):
             raise InputError(
-                "MAAGIQA: this network takes no semantic features of an extractor; leave semantics out, or name one that "
-                "does, such as preset 'lite-2026a'."
+                "MAAGIQA: this network takes no semantic features of an extractor; leave semantics out, or name one "
+                "that does, such as preset 'lite-2026a'."
             )
         self.semantics = LazyExtractor(semantics)
         self.quality_branch = self._build_branch() if self.options.use_quality else None
