@@ -1,15 +1,21 @@
 """What scores mean: percentiles, anchors in words, and the weights that they belong to."""
 
+import json
+
 import numpy as np
 import pytest
 
 from benchmarks.lite.distribution import GENERATORS, quantiles
+from maagiqa_pyiqa.metrics import explanation
 from maagiqa_pyiqa.metrics.explanation import (
     Explanation,
     ScoreDistribution,
+    distribution_of,
     explained,
+    weights_fingerprint,
 )
 from maagiqa_pyiqa.metrics.scoring import ImageScores
+from maagiqa_pyiqa.weights import packaged_scores
 
 DISTRIBUTION = ScoreDistribution(
     np.linspace(0, 4, 101),
@@ -40,6 +46,21 @@ def test_quantiles_are_those_of_each_generator():
         own = content["generators"][title]
         assert (own[0], own[50], own[100]) == pytest.approx((place, place + 0.05, place + 0.1))
     assert content["all"][100] == pytest.approx(5.1)
+
+
+def test_the_packaged_distribution_is_of_the_packaged_weights_and_no_others(tmp_path, monkeypatch):
+    content = json.loads(packaged_scores("lite").read_text())
+    assert content["weights_sha256"] == weights_fingerprint("lite"), "run python -m benchmarks.lite.distribution"
+    assert sum(content["images"].values()) == 895
+    found = distribution_of("maagiqa-lite")
+    assert found.standing(-1).percentile == 0 < found.standing(2.5).percentile < found.standing(5).percentile == 100
+    other = tmp_path / "lite_scores.json"
+    other.write_text(json.dumps({**content, "weights_sha256": "0" * 64}))
+    monkeypatch.setattr(explanation, "packaged_scores", lambda name: other)
+    with pytest.raises(ValueError, match="made for other weights"):
+        distribution_of("maagiqa-lite")
+    with pytest.raises(ValueError, match="not of piqe"):
+        distribution_of("piqe")
 
 
 def test_a_stream_gets_explanations_where_there_is_anything_to_say():
