@@ -101,7 +101,7 @@ def test_the_three_ways_that_the_end_names_work_and_agree(outputs, workplace):
     }
     maagiqa(workplace, [*shlex.split(benchmark)[1:], "--out", "again"])
     results = json.loads((workplace / "again" / "results.json").read_text())
-    assert {one["name"] for one in results["participants"]} == {"maagiqa-lite", "mine"}
+    assert {one["name"] for one in results["participants"]} == {"maagiqa-lite-2026a", "mine"}
     done = run(workplace, "-c", f"import pyiqa\nprint({create}('pictures/a_cat_01.png').item())")
     assert float(done.stdout.split()[-1]) == pytest.approx(scored["pictures/a_cat_01.png"], abs=1e-3)
     assert 3 < sum(scored.values()) / len(scored) < 8  # of ratings from 1 to 10

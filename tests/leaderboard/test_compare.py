@@ -26,10 +26,10 @@ def test_lower_better_counts_as_its_negative_and_keeps_its_raw_scores(options):
 
 
 def test_gate_weights_stand_beside_scores(options):
-    results = run_benchmark(options(metrics=["maagiqa-lite"]))
-    gates = [image.gate["maagiqa-lite"] for image in results.images]
+    results = run_benchmark(options(metrics=["maagiqa-lite-2026a"]))
+    gates = [image.gate["maagiqa-lite-2026a"] for image in results.images]
     assert all(len(gate) == 3 for gate in gates)
-    assert participants_of(results)["maagiqa-lite"].parameters > 3e6
+    assert participants_of(results)["maagiqa-lite-2026a"].parameters > 3e6
 
 
 def test_a_column_of_scores_takes_part(options, table, tmp_path):

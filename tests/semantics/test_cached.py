@@ -71,10 +71,10 @@ def test_a_metric_scores_from_the_cache_with_no_model_loaded(cache, tmp_path, mo
         noise = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((240, 180), Image.Resampling.BICUBIC).save(path)
     assert extract(*paths[:2], cache=cache, extractor="visual", cache_dtype="float32") == 0
-    expected = pyiqa.create_metric("maagiqa-lite", device="cpu")(str(paths[0]))
+    expected = pyiqa.create_metric("maagiqa-lite-2026a", device="cpu")(str(paths[0]))
 
     monkeypatch.setattr(extractor, "BACKENDS", {"cache": BACKENDS["cache"]})  # no model can be loaded
-    metric = pyiqa.create_metric("maagiqa-lite", semantics=f"cache:{cache}", device="cpu")
+    metric = pyiqa.create_metric("maagiqa-lite-2026a", semantics=f"cache:{cache}", device="cpu")
     torch.testing.assert_close(metric(str(paths[0])), expected, atol=1e-5, rtol=0)
     batch = torch.stack([to_tensor(Image.open(path)) for path in paths])
     torch.testing.assert_close(metric(batch[:2])[:1], expected, atol=1e-5, rtol=0)
