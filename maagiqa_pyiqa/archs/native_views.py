@@ -29,11 +29,11 @@ def views(x: torch.Tensor, close_view_pixels: int) -> list[list[torch.Tensor]]:
         The whole picture, and of larger ones their own pixels, each as a list of tiles (N, 3, h, w): one, or several
         that are parts of the same picture.
     """
-    whole = [reduce_to(x, WHOLE_VIEW_PIXELS)]
     pixels = x.shape[-2] * x.shape[-1]
     if pixels <= CLOSE_VIEW_FROM * WHOLE_VIEW_PIXELS:
         return [[x]]
-    return [whole, [x] if pixels <= close_view_pixels else tiles(x, close_view_pixels // TILE**2)]
+    close = [x] if pixels <= close_view_pixels else tiles(x, close_view_pixels // TILE**2)
+    return [[reduce_to(x, WHOLE_VIEW_PIXELS)], close]
 
 
 def tiles(x: torch.Tensor, count: int) -> list[torch.Tensor]:
