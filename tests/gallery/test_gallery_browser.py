@@ -142,7 +142,7 @@ def test_two_are_compared_and_escape_closes(open_page):
     assert shown.all_text_contents() == ["23.png", "21.png"]
     page.keyboard.press("Escape")
     assert not page.locator("#viewer").is_visible()
-    page.locator(".card:focus .name", has_text="21.png").wait_for()  # a dialog tells of its closing in a task of its own
+    page.locator(".card:focus .name", has_text="21.png").wait_for()  # told in a task of its own
 
 
 def test_the_keyboard_walks_marks_and_takes_back(open_page):
