@@ -9,8 +9,10 @@ compares the rate with what the metric does on pixels that are in memory already
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -95,6 +97,12 @@ def compute_limit(metric: str, side: int, batch_size: int = 8, batches: int = 50
     return batch_size * batches / (time.perf_counter() - start)
 
 
+def count_kept(folder: Path) -> int:
+    """How many scores a run has left for the next."""
+    with contextlib.closing(sqlite3.connect(folder / "scores.sqlite")) as database:
+        return int(database.execute("SELECT COUNT(*) FROM scores").fetchone()[0])
+
+
 def _resident(pid: int) -> float:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
@@ -120,12 +128,14 @@ def main() -> None:
     make_images(options.out / "images", options.images, options.side)
     limit = compute_limit(options.metric, options.side)
     killed = run(options.out, "killed", options.metric, kill_at=options.images // 2)
+    kept = count_kept(options.out / "kept")
     rest = run(options.out, "rest", options.metric)
     figures = {
         "machine": describe_environment().machine,
         "metric": options.metric,
         "metric alone, images/s": round(limit, 1),
         "killed after lines": killed.lines,
+        "scores kept then": kept,
         "images/s until killed": round(killed.lines / killed.seconds, 1),
         "lines of the second run": rest.lines,
         "seconds of the second run": round(rest.seconds, 1),

@@ -33,7 +33,12 @@ class UnreadableImageError(InputError):
 
 def read_image(path: str | ImagePath) -> torch.Tensor:
     """Decode an image file to a uint8 tensor (3, H, W); see ``decode``."""
-    return torch.from_numpy(np.array(decode(path))).permute(2, 0, 1)
+    return as_tensor(decode(path))
+
+
+def as_tensor(image: Image.Image) -> torch.Tensor:
+    """An 8-bit RGB image as a uint8 tensor (3, H, W)."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def count_pixels(image: ImagePath | bytes) -> int:

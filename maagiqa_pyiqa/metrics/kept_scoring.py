@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from PIL import Image
+
+from maagiqa_pyiqa.images.ahead import batches
+from maagiqa_pyiqa.images.decoding import as_tensor, count_pixels, read_image
 from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.metrics.availability import explain
 from maagiqa_pyiqa.metrics.identity import identify
@@ -30,6 +35,7 @@ def score_into_store(
     workers: int,
     fatal: tuple[type[Exception], ...] = (),
     keep_failures: bool = False,
+    read: Callable[[ImagePath], torch.Tensor] = read_image,
 ) -> Generator[ImageScores]:
     """Score files; what comes is kept about once a second, and when this ends, however it ends.
 
@@ -42,12 +48,14 @@ def score_into_store(
         workers: likewise.
         fatal: likewise.
         keep_failures: keep also why there is no score, so that a later run does not try again.
+        read: as for ``score_images``.
 
     Yields:
         As ``score_images``.
     """
     with _Writer(store) as writer:
-        for result in score_images(list(files), metrics, batch_size=batch_size, workers=workers, fatal=fatal):
+        options: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "fatal": fatal, "read": read}
+        for result in score_images(list(files), metrics, **options):
             for name in metrics:
                 kept = _kept(name, result)
                 if kept.score is not None or keep_failures:
@@ -84,7 +92,8 @@ def score_with_store(
 ) -> Generator[ImageScores]:
     """Score images as far as the store lacks them; of images with the same pixels one. What failed is tried again.
 
-    Images are looked up and scored some hundreds at a time: the first scores come at once, and memory does not grow.
+    Images are looked up and scored some hundreds at a time, fewer where they are large and new: the first scores come
+    at once, memory does not grow, and what was decoded to be looked up is scored as it is.
 
     Args:
         store: closed when this ends.
@@ -99,8 +108,7 @@ def score_with_store(
     """
     count = max(TOGETHER, BATCHES_TOGETHER * batch_size)
     with store:
-        for start in range(0, len(paths), count):
-            some = paths[start : start + count]
+        for some in batches(paths, count, lambda path: 0 if store.is_known(path) else count_pixels(path)):
             yield from _score_some(store, keys, metrics, some, batch_size=batch_size, workers=workers)
 
 
@@ -113,8 +121,9 @@ def _score_some(
     batch_size: int,
     workers: int,
 ) -> Generator[ImageScores]:
+    decoded = _Decoded()
     with without_progress():
-        pixel_keys = store.pixel_keys(paths, workers)
+        pixel_keys = store.pixel_keys(paths, workers, decoded.put)
     files_of: dict[bytes, list[ImagePath]] = defaultdict(list)
     for path, key in zip(paths, pixel_keys, strict=True):
         if isinstance(key, bytes):
@@ -132,11 +141,25 @@ def _score_some(
             yield from _for_each(files, known[key])
     for names, todo_files in todo.items():
         some = {name: metrics[name] for name in names}
-        stream = score_into_store(store, keys, some, todo_files, batch_size=batch_size, workers=workers)
+        options: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "read": decoded.take}
+        stream = score_into_store(store, keys, some, todo_files, **options)
         with contextlib.closing(stream):
             for result in stream:
                 key = todo_files[result.path]
                 yield from _for_each(files_of[key], known[key], result)
+
+
+class _Decoded:
+    """Pixels of images that were decoded to be looked up, until they are scored."""
+
+    def __init__(self) -> None:
+        self._pixels: dict[ImagePath, torch.Tensor] = {}
+
+    def put(self, path: ImagePath, image: Image.Image) -> None:
+        self._pixels[path] = as_tensor(image)
+
+    def take(self, path: ImagePath) -> torch.Tensor:
+        return self._pixels.pop(path) if path in self._pixels else read_image(path)
 
 
 def _known(kept: Mapping[str, Mapping[bytes, KeptScore]], key: bytes) -> ImageScores:

@@ -6,14 +6,17 @@ of metrics are not part of it. Every commit is whole or not there, also when the
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
+
+from PIL import Image
 
 from maagiqa_pyiqa.cache.keys import pixel_key
 from maagiqa_pyiqa.images.ahead import map_files_ahead
@@ -137,7 +140,15 @@ class ScoreStore:
 
     # ----------------------------------------------------------------------------------------------------- pixel keys
 
-    def pixel_keys(self, paths: Sequence[ImagePath], workers: int = 0) -> list[bytes | str]:
+    def is_known(self, path: ImagePath) -> bool:
+        """Whether ``pixel_keys`` knows an image's key without decoding it."""
+        query = "SELECT 1 FROM files WHERE path = ? AND size = ? AND mtime_ns = ?"
+        state = _state(path)
+        return state is not None and self._database.execute(query, state).fetchone() is not None
+
+    def pixel_keys(
+        self, paths: Sequence[ImagePath], workers: int = 0, see: Callable[[ImagePath, Image.Image], None] | None = None
+    ) -> list[bytes | str]:
         """Key of each image by its pixels, or why it cannot be read.
 
         A file is decoded only where its path, size or time of change is new.
@@ -145,6 +156,7 @@ class ScoreStore:
         Args:
             paths: images.
             workers: threads that decode; 0 decodes here.
+            see: is given, in any thread, each image that had to be decoded.
         """
         states = [_state(path) for path in paths]
         query = "SELECT path, size, mtime_ns, pixel_key FROM files WHERE path IN "
@@ -155,7 +167,8 @@ class ScoreStore:
         }
         images = {state: path for state, path in zip(states, paths, strict=True) if state and state not in known}
         new = list(images)
-        decoded = map_files_ahead(_decoded_key, [*images.values()], workers=workers, count=2 * workers)
+        decoded_key = functools.partial(_decoded_key, see)
+        decoded = map_files_ahead(decoded_key, [*images.values()], workers=workers, count=2 * workers)
         with progress(total=len(new), what="reading images") as bar:
             for start in range(0, len(new), COMMIT_IMAGES):
                 found = dict(zip(new[start : start + COMMIT_IMAGES], decoded, strict=False))
@@ -191,8 +204,11 @@ def _state(path: ImagePath) -> tuple[str, int, int] | None:
     return str(path.absolute()), found.st_size, found.st_mtime_ns
 
 
-def _decoded_key(path: ImagePath) -> bytes | str:
+def _decoded_key(see: Callable[[ImagePath, Image.Image], None] | None, path: ImagePath) -> bytes | str:
     try:
-        return pixel_key(decode(path))
+        image = decode(path)
+        if see is not None:
+            see(path, image)
+        return pixel_key(image)
     except UnreadableImageError as error:
         return str(error)

@@ -104,6 +104,7 @@ def score_images(
     batch_size: int = 8,
     workers: int = 2,
     fatal: tuple[type[Exception], ...] = (),
+    read: Callable[[ImagePath], torch.Tensor] = read_image,
 ) -> Iterator[ImageScores]:
     """Score images as they become ready; the order is that of completion, not of ``paths``.
 
@@ -113,12 +114,13 @@ def score_images(
         batch_size: images of one size scored at once.
         workers: threads that decode; 0 decodes here.
         fatal: errors of a metric that are no image's fault; they are raised.
+        read: gives an image's pixels, as ``read_image`` does.
 
     Yields:
         One ImageScores for every path: unreadable images, failing batches (repeated one by one) and scores that
         are not finite are entries with a reason, never an exception.
     """
-    decoded = map_files_ahead(_read, paths, workers=workers, count=2 * workers)
+    decoded = map_files_ahead(functools.partial(_read, read=read), paths, workers=workers, count=2 * workers)
     yield from score_decoded(decoded, metrics, batch_size=batch_size, fatal=fatal)
 
 
@@ -146,9 +148,9 @@ def score_decoded(
         yield from results
 
 
-def _read(path: ImagePath) -> Decoded:
+def _read(path: ImagePath, read: Callable[[ImagePath], torch.Tensor] = read_image) -> Decoded:
     try:
-        return ImageScores(path), read_image(path)
+        return ImageScores(path), read(path)
     except UnreadableImageError as error:
         return ImageScores(path), str(error)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from maagiqa_pyiqa.images import ahead
 from maagiqa_pyiqa.metrics import kept_scoring, score_store
 from maagiqa_pyiqa.metrics.kept_scoring import score_with_store
 from maagiqa_pyiqa.metrics.score_store import ScoreStore
@@ -49,6 +50,22 @@ def test_the_first_scores_come_before_later_images_are_read(paths, tmp_path, mon
     stream = start(tmp_path, Mean(), paths)
     assert len(list(itertools.islice(stream, 2))) == 2
     assert read == paths[:4]
+    stream.close()
+
+
+def test_a_new_image_is_decoded_once(paths, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_scoring, "read_image", lambda path: pytest.fail(f"{path} was decoded again"))
+    assert len(list(start(tmp_path, Mean(), paths))) == len(paths)
+
+
+def test_large_images_are_looked_up_fewer_at_a_time(paths, tmp_path, monkeypatch):
+    monkeypatch.setattr(ahead, "HELD_MEGAPIXELS", 2 * 8 * 8 / 1e6)  # two of ours
+    stream = start(tmp_path, Mean(), paths)
+    read = []
+    decode = score_store.decode
+    monkeypatch.setattr(score_store, "decode", lambda path: read.append(path) or decode(path))
+    next(stream)
+    assert read == paths[:2]
     stream.close()
 
 
