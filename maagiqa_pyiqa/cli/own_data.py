@@ -14,7 +14,7 @@ from typing import Any
 from maagiqa_pyiqa.cli.verbs import add_shares
 from maagiqa_pyiqa.support.errors import InputError
 
-METRIC_OF = {"lite": "maagiqa-lite-2026a", "official": "maagiqa"}  # by recipe: the metric that takes its checkpoints
+METRIC_OF = {"lite": "maagiqa-lite", "official": "maagiqa"}  # by recipe: the metric that takes its checkpoints
 
 
 def add_own_data(parser: argparse.ArgumentParser) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas
+from PIL import Image
 
 from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset, read_table
 from maagiqa_pyiqa.data.splits import TEST, VAL
@@ -55,11 +56,13 @@ class CheckedImages:
         section: what their dataset sections in an option file have in common.
         sizes: number of images by part.
         division: how they were divided, in words.
+        one_size: whether all have the same height and width.
     """
 
     section: Mapping[str, Any]
     sizes: Mapping[str, int]
     division: str
+    one_size: bool
 
     @property
     def mos_range(self) -> tuple[float, float]:
@@ -98,7 +101,15 @@ def check_own_images(own: OwnImages) -> CheckedImages:
     if min(sizes.values()) < MIN_IMAGES:
         remedy = f"change column '{own.part_column}'" if own.part_column else "change --val and --test, or rate more"
         raise InputError(f"'{own.csv}': every part needs {MIN_IMAGES} images or more, got {in_words(sizes)}; {remedy}.")
-    return CheckedImages(section, sizes, _division(own, section))
+    return CheckedImages(section, sizes, _division(own, section), _of_one_size(section, table[own.path_column]))
+
+
+def _of_one_size(section: Mapping[str, Any], names: Iterable[str]) -> bool:
+    sizes = set()
+    for name in names:
+        with Image.open(Path(section["dataroot_target"]) / str(name)) as opened:
+            sizes.add(opened.size)
+    return len(sizes) == 1
 
 
 def _section(own: OwnImages, table: pandas.DataFrame) -> dict[str, Any]:

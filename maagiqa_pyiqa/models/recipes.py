@@ -1,7 +1,8 @@
 """Option files made for somebody's own images: what ``maagiqa train --csv`` trains from.
 
-``lite`` goes on from maagiqa-lite's own weights, since most people have hundreds of ratings. What is not trained, and
-the rates, were chosen on 210 images of AGIQA-3k with the alignment ratings, by validation (benchmarks/RESULTS.md).
+``lite`` goes on from maagiqa-lite's own weights, since most people have hundreds of ratings: its trunks stay, and what
+makes a score of their statistics is trained. The rates were chosen on 210 images of AGIQA-3k with the alignment
+ratings, by validation (benchmarks/RESULTS.md).
 ``official`` is the authors' training on other data.
 """
 
@@ -22,7 +23,9 @@ from maagiqa_pyiqa.support.option_files import read_option_file
 
 OFFICIAL_SPAN = 5.0  # of the ratings that the authors' rates were made for
 LITE_STEPS, LITE_EPOCHS = 40, 3  # at least
-LITE_RATE, LITE_DECAY, LITE_DROP = 1e-4, 1e-2, 0.3
+LITE_RATE, LITE_DECAY, LITE_DROP = 3e-4, 1e-2, 0.5
+LITE_TRUNKS = ["quality_branch.backbone", "quality_branch.glance.backbone"]
+SQUASH = {"size": 512, "interpolation": "cubic-antialias"}  # where images of several sizes are to make a batch
 
 
 def make_options(name: str, recipe: str, images: CheckedImages, cache: str | None = None) -> dict[str, Any]:
@@ -52,18 +55,20 @@ def make_options(name: str, recipe: str, images: CheckedImages, cache: str | Non
 
 
 def _lite(name: str, images: CheckedImages) -> dict[str, Any]:
-    options = read_option_file("maagiqa_lite_3k")
-    scale = start_scale_of_lite({**images.section, "augment": options["test"]["augment"]})
+    options = read_option_file("maagiqa_lite_native_3k")
+    resize = {} if images.one_size else {"squash": SQUASH}
+    scale = start_scale_of_lite({**images.section, "augment": resize})
     batch = min(options["datasets"]["train"]["batch_size_per_gpu"], images.sizes["train"])
     steps = images.sizes["train"] // batch  # of an epoch
-    _put_datasets(options, name, lambda section: {**section, **images.section, "batch_size_per_gpu": batch})
-    options["network"] = {
-        "type": "MAAGIQA",
-        "pretrained": "lite-2026a",
-        "drop": LITE_DROP,
-    }
+
+    def own(section: dict[str, Any]) -> dict[str, Any]:
+        augment = {**section.get("augment", {}), **resize}
+        return {**section, **images.section, "augment": augment, "batch_size_per_gpu": batch}
+
+    _put_datasets(options, name, own)
+    options["network"] = {"type": "MAAGIQA", "pretrained": "lite", "drop": LITE_DROP}
     train = options["train"]
-    train |= {"total_epoch": max(LITE_EPOCHS, math.ceil(LITE_STEPS / steps)), "freeze": ["quality_branch.backbone"]}
+    train |= {"total_epoch": max(LITE_EPOCHS, math.ceil(LITE_STEPS / steps)), "freeze": LITE_TRUNKS}
     train["optim"] = {"type": "AdamW", "lr": LITE_RATE, "weight_decay": LITE_DECAY}
     _bring_to_scale(options, scale)
     train["scheduler"]["max_lr"] = [train["optim"]["lr_regression"], LITE_RATE]

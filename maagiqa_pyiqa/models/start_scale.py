@@ -13,7 +13,6 @@ from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset
 
 MOST_IMAGES = 64  # they tell mean and deviation well enough
-BATCH = 16
 REVERSED = -0.2  # correlation below which ratings count the other way round
 
 
@@ -43,11 +42,8 @@ def start_scale_of_lite(section: Mapping[str, Any]) -> StartScale:
     """Score up to 64 images of a dataset section's training part by maagiqa-lite, and compare with their ratings."""
     dataset = CSVQualityDataset({**section, "name": "training part", "part": "train"})
     rows = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).astype(int))
-    net = MAAGIQA(pretrained="lite-2026a").eval().to(memory_format=torch.channels_last)
-    scores = []
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        for batch in np.array_split(rows, -(-len(rows) // BATCH)):
-            images = torch.stack([dataset[row]["img"] for row in batch])
-            scores.append(net(images).float().flatten().numpy())
+    net = MAAGIQA(pretrained="lite").eval()
+    with torch.no_grad():
+        scores = [net(dataset[row]["img"][None]).numpy() for row in rows]
     ratings = np.array([float(dataset.paths_mos[row][1]) for row in rows])
-    return StartScale.fitted(np.concatenate(scores), ratings)
+    return StartScale.fitted(np.concatenate(scores).flatten(), ratings)

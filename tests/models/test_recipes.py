@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from PIL import Image
 from pyiqa.data import build_dataset
 
 from maagiqa_pyiqa.cli.main import main
@@ -40,8 +41,7 @@ def test_a_start_has_mean_and_deviation_of_the_ratings():
 @pytest.mark.parametrize("turn", [1.0, -1.0])
 def test_lite_starts_on_the_scale_of_the_ratings_and_turned_around_where_they_are(quarters, turn):
     images = own_images(quarters, turn)
-    augment = {"squash": {"size": 384, "interpolation": "cubic-antialias"}}
-    scale = start_scale_of_lite({**images.section, "augment": augment})
+    scale = start_scale_of_lite({**images.section, "augment": {}})
     assert (scale.factor < 0) == (turn < 0)
     assert 5 < abs(scale.factor) < 60
 
@@ -56,13 +56,23 @@ def made(quarters, monkeypatch):
 def test_lite_goes_on_from_its_own_weights_for_forty_steps_or_three_epochs(made):
     options = made()
     train = options["train"]
-    assert options["network"]["pretrained"] == "lite-2026a"
+    assert options["network"]["pretrained"] == "lite"
     assert options["network"]["rescale"] == [-20.0, 90.0]
     assert options["datasets"]["train"]["batch_size_per_gpu"] == 16
     assert train["total_epoch"] == 20  # of 2 steps each
     assert train["optim"]["lr_regression"] == pytest.approx(20 * train["optim"]["lr"])
     assert train["scheduler"]["max_lr"] == [train["optim"]["lr_regression"], train["optim"]["lr"]]
     assert train["mos_loss_opt"]["loss_weight"] == pytest.approx(1 / 400)
+
+
+def test_images_are_resized_where_they_could_not_make_a_batch(made, quarters):
+    assert made()["datasets"]["train"]["augment"] == {"hflip": True}
+    with Image.open(next((quarters / "images").iterdir())) as opened:
+        opened.resize((300, 200)).save(opened.filename)
+    options = made()
+    assert options["test"]["augment"] == {"squash": recipes.SQUASH}
+    sizes = {build_dataset({**options["test"], "phase": part})[0]["img"].shape for part in ("train", "val", "test")}
+    assert sizes == {(3, 512, 512)}
 
 
 def test_the_three_sections_are_the_three_parts(made):
