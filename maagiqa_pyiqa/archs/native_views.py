@@ -29,37 +29,42 @@ def views(x: torch.Tensor, close_view_pixels: int) -> list[list[torch.Tensor]]:
         The whole picture, and of larger ones their own pixels, each as a list of tiles (N, 3, h, w): one, or several
         that are parts of the same picture.
     """
-    pixels = x.shape[-2] * x.shape[-1]
-    if pixels <= CLOSE_VIEW_FROM * WHOLE_VIEW_PIXELS:
+    if x.shape[-2] * x.shape[-1] <= CLOSE_VIEW_FROM * WHOLE_VIEW_PIXELS:
         return [[x]]
-    close = [x] if pixels <= close_view_pixels else tiles(x, close_view_pixels // TILE**2)
-    return [[reduce_to(x, WHOLE_VIEW_PIXELS)], close]
+    return [[reduce_to(x, WHOLE_VIEW_PIXELS)], tiles(x, close_view_pixels)]
 
 
-def tiles(x: torch.Tensor, count: int) -> list[torch.Tensor]:
-    """At most ``count`` tiles of TILE pixels a side, spread evenly over images that are larger.
+def tiles(x: torch.Tensor, pixels: int) -> list[torch.Tensor]:
+    """Tiles of TILE pixels a side at most, side by side over the image, or spread evenly where it has more ``pixels``.
+
+    Their borders, which padding makes different, weigh as those of the whole views that were trained on do.
 
     Args:
         x: (N, 3, H, W).
-        count: of tiles.
+        pixels: how many the tiles have at most, all together.
 
     Returns:
-        Views of ``x``, (N, 3, h, w), h and w TILE at most.
+        Views of ``x``, (N, 3, h, w), all of one size.
     """
     height, width = x.shape[-2:]
-    rows = max(1, min(count, math.ceil(height / TILE), round(math.sqrt(count * height / width))))
-    columns = max(1, min(count // rows, math.ceil(width / TILE)))
+    rows, columns = math.ceil(height / TILE), math.ceil(width / TILE)
+    tall, wide = math.ceil(height / rows), math.ceil(width / columns)
+    if rows * tall * columns * wide > pixels:
+        count = pixels // TILE**2
+        rows = max(1, min(count, rows, round(math.sqrt(count * height / width))))
+        columns = max(1, min(columns, count // rows))
+        tall, wide = min(TILE, height), min(TILE, width)
     return [
-        x[..., top : top + TILE, left : left + TILE]
-        for top in _starts(height, rows)
-        for left in _starts(width, columns)
+        x[..., top : top + tall, left : left + wide]
+        for top in _starts(height, rows, tall)
+        for left in _starts(width, columns, wide)
     ]
 
 
-def _starts(length: int, count: int) -> list[int]:
+def _starts(length: int, count: int, size: int) -> list[int]:
     """Where ``count`` tiles begin, each in the middle of its share of the length."""
-    room = max(length - TILE, 0)
-    return [round(min(max((place + 0.5) * length / count - TILE / 2, 0), room)) for place in range(count)]
+    room = length - size
+    return [round(min(max((place + 0.5) * length / count - size / 2, 0), room)) for place in range(count)]
 
 
 def own_pixels(image: torch.Tensor) -> torch.Tensor:
