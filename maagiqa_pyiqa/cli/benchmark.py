@@ -77,7 +77,8 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--split",
         action="append",
         metavar="NAME",
-        help="official, prompt-disjoint, random or all; repeatable (default: the first two, of a CSV all)",
+        help="official, prompt-disjoint, random, all, prompt-folds:0 to prompt-folds:4, or prompt-folds for all "
+        "five; repeatable (default: the first two, of a CSV all)",
     )
     parser.add_argument("--part", metavar="NAME", help="train, val or test (default)")
 

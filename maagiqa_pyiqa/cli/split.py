@@ -11,6 +11,7 @@ from maagiqa_pyiqa.support.csv_files import frame_as_csv
 EXAMPLES = """\
   maagiqa split data.csv --split official --csv official.csv
   maagiqa split data.csv --split prompt-disjoint --seed 0 --csv disjoint.csv
+  maagiqa split data.csv --split prompt-folds:0 --csv fold0.csv
   maagiqa split mine.csv --split random --val 0.15 --test 0.15 --csv mine_with_parts.csv
 """
 
@@ -19,8 +20,12 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     """Add the verb."""
     parser = add_verb(verbs, "split", "Divide a dataset's CSV into train, val and test.", EXAMPLES, run)
     parser.add_argument("table", metavar="CSV", help="the dataset's own CSV, in its own order")
-    parser.add_argument("--split", default="official", help="official (default), prompt-disjoint or random")
-    parser.add_argument("--seed", type=int, default=0, help="of prompt-disjoint and random (default 0)")
+    parser.add_argument(
+        "--split",
+        default="official",
+        help="official (default), prompt-disjoint, random, or prompt-folds:0 to prompt-folds:4",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all but official (default 0)")
     add_shares(parser, "in these")
     parser.add_argument("--prompt-column", default="prompt", metavar="NAME", help="default: prompt")
     add_outputs(parser, "the parts (CSV: a column 'part' added to the table; JSON: row indices)", "csv", "json")
@@ -31,9 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     import json
 
     from maagiqa_pyiqa.data.agi_dataset import read_table
-    from maagiqa_pyiqa.data.splits import make_split
+    from maagiqa_pyiqa.data.splits import make_split, needs_prompts
 
-    needed = [arguments.prompt_column] if arguments.split == "prompt-disjoint" else []
+    needed = [arguments.prompt_column] if needs_prompts(arguments.split) else []
     table = read_table(arguments.table, needed)
     prompts = list(table[arguments.prompt_column]) if arguments.prompt_column in table else None
     split = make_split(arguments.split, prompts, len(table), arguments.seed, arguments.val, arguments.test)
@@ -46,8 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _shared_prompts(prompts: list[str] | None, split: dict[str, list[int]], part: str) -> str:
+    from maagiqa_pyiqa.data.splits import normalised_prompt
+
     if prompts is None or part == "train":
         return ""
-    trained = {str(prompts[row]).strip().lower() for row in split["train"]}
-    shared = sum(str(prompts[row]).strip().lower() in trained for row in split[part])
+    trained = {normalised_prompt(prompts[row]) for row in split["train"]}
+    shared = sum(normalised_prompt(prompts[row]) in trained for row in split[part])
     return f", {shared} share their prompt with a training image"

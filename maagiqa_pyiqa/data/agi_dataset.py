@@ -15,7 +15,7 @@ from pyiqa.data.general_nr_dataset import GeneralNRDataset
 from pyiqa.data.transforms import PairedToTensor
 
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset, dataset_of_class
-from maagiqa_pyiqa.data.splits import PARTS, SPLITS, TEST, VAL, Split, make_split
+from maagiqa_pyiqa.data.splits import PARTS, SPLITS, TEST, VAL, Split, make_split, needs_prompts
 from maagiqa_pyiqa.data.transforms import build_transforms
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.support import tables
@@ -52,7 +52,7 @@ class DatasetOptions(LoaderOptions):
 
     ``part`` is taken from the phase unless named. ``part_column`` says of each row which part it is in, as ``maagiqa
     split --csv`` writes it; without one ``split`` divides the rows, with the shares ``val_share`` and ``test_share``
-    unless it is ``official``. ``open_images`` tries before anything else whether every image can be read.
+    if it is ``prompt-disjoint`` or ``random``. ``open_images`` tries first of all whether every image can be read.
     """
 
     dataroot_target: str
@@ -133,7 +133,7 @@ class CSVQualityDataset(GeneralNRDataset):
         needed = [self.options.path_column, self.options.mos_column]
         if self.options.part_column:
             needed.append(self.options.part_column)
-        elif self.options.split == "prompt-disjoint" and self.options.prompt_column:
+        elif needs_prompts(self.options.split) and self.options.prompt_column:
             needed.append(self.options.prompt_column)
         return needed
 

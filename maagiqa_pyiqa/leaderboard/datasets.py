@@ -15,7 +15,7 @@ import pandas
 from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset, read_table
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset
-from maagiqa_pyiqa.data.splits import PARTS, SPLITS, make_split
+from maagiqa_pyiqa.data.splits import FOLD_SPLITS, FOLDS, PARTS, SPLITS, make_split
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest, require_choice
 
@@ -28,7 +28,8 @@ class DatasetChoice:
     """Which images: a public dataset by its folder, or ``csv`` with the names of its columns.
 
     ``root`` is the folder of a public dataset, or the folder that a CSV's paths start from (by default the CSV's own).
-    Without ``split``, ``official`` and ``prompt-disjoint`` of a public dataset and ``all`` of a CSV are taken.
+    Without ``split``, ``official`` and ``prompt-disjoint`` of a public dataset and ``all`` of a CSV are taken;
+    ``prompt-folds`` stands for all five folds.
     ``mos_range`` of a CSV is by default that of its MOS.
     """
 
@@ -48,11 +49,17 @@ class DatasetChoice:
         require_choice("benchmark", "dataset", self.dataset, (*public_datasets.PUBLIC_DATASETS, OWN))
         require_choice("benchmark", "part", self.part, PARTS)
         for split in self.split:
-            require_choice("benchmark", "split", split, SPLITS)
+            require_choice("benchmark", "split", split, (*SPLITS, FOLDS))
         if self.dataset == OWN and self.csv is None:
             raise InputError("benchmark: dataset 'csv' needs its file; name it with csv (--csv FILE).")
         if self.dataset != OWN and self.root is None:
             raise InputError(f"benchmark: dataset '{self.dataset}' needs its folder; name it with root (--data DIR).")
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What ``split`` names, with each fold by itself."""
+        named = (FOLD_SPLITS if split == FOLDS else (split,) for split in self.split)
+        return tuple(dict.fromkeys(split for splits in named for split in splits))
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,7 @@ def _public(choice: DatasetChoice) -> _Source:
         mos_column=public.mos_column,
         prompt_column=public.prompt_column,
         group_columns=(*groups, *(column for column in choice.group_columns if column not in groups)),
-        splits=choice.split or ("official", "prompt-disjoint"),
+        splits=choice.splits or ("official", "prompt-disjoint"),
         mos_range=choice.mos_range or public.mos_range,
         public=public,
     )
@@ -175,7 +182,7 @@ def _own(choice: DatasetChoice) -> _Source:
         mos_column=choice.mos_column,
         prompt_column=choice.prompt_column,
         group_columns=choice.group_columns,
-        splits=choice.split or ("all",),
+        splits=choice.splits or ("all",),
         mos_range=choice.mos_range or _observed_range(csv, choice.mos_column),
     )
 
