@@ -15,7 +15,7 @@ from maagiqa_pyiqa.support.errors import UserError
 from maagiqa_pyiqa.support.progress import without_progress
 from maagiqa_pyiqa.support.text import printable
 
-VERBS = ("score", "rank", "compare", "benchmark", "extract", "cache", "train", "describe", "split", "doctor")
+VERBS = ("score", "rank", "compare", "benchmark", "extract", "answers", "cache", "train", "describe", "split", "doctor")
 WRONG_USAGE, FAULT = 2, 70  # the latter as sysexits.h has it
 BROKEN_PIPE = 141  # 128 and the signal's number, as shells have it
 

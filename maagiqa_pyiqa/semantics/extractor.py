@@ -45,7 +45,7 @@ class Backend:
         target: its class, ``module:Class``.
         source: whether a colon and a source follow the name.
         source_words: what a source is, for lists and help.
-        runs_model: it computes features from pixels, so there is something to extract; False where it looks them up.
+        runs_model: it computes features, so there is something to extract; False where it looks them up.
         describes: it can answer its prompts in words.
     """
 
@@ -72,6 +72,7 @@ HERE = "maagiqa_pyiqa.semantics"
 ROWS = (
     Backend("mplug-owl2", f"{HERE}.mplug_owl2.extractor:MplugOwl2Extractor", "optional", describes=True),
     Backend("transformers", f"{HERE}.transformers_lmm:TransformersExtractor", "required", describes=True),
+    Backend("answers", f"{HERE}.answers.extractor:AnswersExtractor", "required", "DIR", describes=True),
     Backend("cache", f"{HERE}.cached:CachedExtractor", "required", "DIR", runs_model=False),
     Backend("visual", f"{HERE}.visual:VisualExtractor", "none"),
 )
@@ -91,8 +92,9 @@ def create_extractor(
 
     Args:
         spec: ``mplug-owl2`` (the published model, fetched on first use), ``mplug-owl2:DIR_OR_HUB_ID``,
-            ``transformers:DIR_OR_HUB_ID`` (any image-text model of transformers), ``cache:DIR`` (features extracted
-            before) or ``visual`` (small, inside the package).
+            ``transformers:DIR_OR_HUB_ID`` (any image-text model of transformers), ``answers:DIR`` (what a model behind
+            an endpoint answered before), ``cache:DIR`` (features extracted before) or ``visual`` (small, inside the
+            package).
         device: where it runs; the CPU by default.
         dtype: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         **options: keyword arguments of the extractor's class, such as ``batch_size`` or ``quantization``.

@@ -1,0 +1,142 @@
+"""``maagiqa answers``: take over answers that are there already, make features of them, look into them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
+from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
+from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.text import from_spreadsheet, printable
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.images.sources import FoundImages, ImagePath
+
+EXAMPLES = """\
+  maagiqa answers import answers list.csv --model my-lmm --answer coherence=is_coherent --prompt-column prompt
+  maagiqa answers fit answers list.csv --only part=train
+  maagiqa answers fit answers list.csv --only part=train --encoder sentence-transformers:DIR --alignment
+  maagiqa answers info answers
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction) -> None:
+    """Add the verb and its actions."""
+    summary = "Take over a large model's answers from a table, fit the text encoder that makes features of them."
+    parser = add_verb(verbs, "answers", summary, EXAMPLES, lambda arguments: arguments.action(arguments))
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    importing = _add_action(actions, "import", "take over the answers in columns of a list of images", _import)
+    add_inputs(importing)
+    importing.add_argument("--model", required=True, metavar="NAME", help="who answered")
+    importing.add_argument(
+        "--answer",
+        dest="columns",
+        action="append",
+        required=True,
+        metavar="QUESTION=COLUMN",
+        help="the column that holds the answers to a question; once for each question",
+    )
+    importing.add_argument("--prompt-column", metavar="NAME", help="column of what the images were generated from")
+    fitting = _add_action(actions, "fit", "fit the text encoder on the answers about the images named", _fit)
+    add_inputs(fitting)
+    fitting.add_argument("--only", metavar="COLUMN=VALUE", help="of a list, the rows that have it, such as part=train")
+    fitting.add_argument(
+        "--encoder", default="hashed", metavar="NAME", help="hashed (default) or sentence-transformers:DIR_OR_HUB_ID"
+    )
+    fitting.add_argument("--alignment", action="store_true", help="add the text prompt as one more expert")
+    fitting.add_argument("--replace", action="store_true", help="in place of the encoder that is there")
+    info = _add_action(actions, "info", "show whose answers it holds, how many and how they become features", _info)
+    add_outputs(info, "it", "json")
+
+
+def _add_action(
+    actions: argparse._SubParsersAction, name: str, summary: str, action: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=summary, description=summary)
+    parser.add_argument("answers", metavar="DIR", help="folder of answers")
+    parser.set_defaults(action=action)
+    return parser
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.semantics.answers.preparing import import_answers
+    from maagiqa_pyiqa.semantics.answers.store import TEXT_PROMPT, Asked
+    from maagiqa_pyiqa.semantics.prompts import QUESTIONS
+
+    columns = dict(_pair("--answer", given) for given in arguments.columns)
+    asked = Asked(arguments.model, {name: QUESTIONS.get(name, column) for name, column in columns.items()}, {})
+    if arguments.prompt_column:
+        columns[TEXT_PROMPT] = arguments.prompt_column
+    found = find_inputs(arguments)
+    images = [
+        (source, {question: _cell(found, image, column) for question, column in columns.items()})
+        for source, image in zip(found.sources, found.paths, strict=True)
+    ]
+    added, problems = import_answers(arguments.answers, asked, images)
+    print(f"{added} answers about {len(images)} images added to '{printable(arguments.answers)}'")
+    for problem in problems:
+        print(f"  {printable(problem)}")
+    return 1 if problems else 0
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.semantics.answers.preparing import fit
+
+    found = find_inputs(arguments)
+    sources = found.sources
+    if arguments.only:
+        column, value = _pair("--only", arguments.only)
+        pairs = zip(found.sources, found.paths, strict=True)
+        sources = [source for source, image in pairs if _cell(found, image, column) == value]
+    encoding = fit(
+        arguments.answers, sources, arguments.encoder, alignment=arguments.alignment, replace=arguments.replace
+    )
+    print(
+        f"text encoder {arguments.encoder}, {encoding.encoder.dim} wide, for {len(sources)} images of the training part"
+    )
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from maagiqa_pyiqa.semantics.answers.store import Answers
+    from maagiqa_pyiqa.semantics.answers.text_encoder import ENCODER, read_encoding
+
+    answers = Answers(arguments.answers)
+    given = [answer for of_image in answers for answer in of_image.values()]
+    facts = {
+        "model": answers.asked.model,
+        "questions": dict(answers.asked.questions),
+        "sampling": dict(answers.asked.sampling),
+        "images": len(answers),
+        "answers": len(given),
+        "tokens in": sum(answer.tokens_in for answer in given),
+        "tokens out": sum(answer.tokens_out for answer in given),
+    }
+    if (answers.folder / ENCODER).is_file():
+        encoding = read_encoding(answers.folder)
+        facts |= {"text encoder": dict(encoding.encoder.parts), "alignment": encoding.alignment}
+    write_outputs(arguments, json=lambda: json.dumps(facts, indent=1) + "\n")
+    for name, value in facts.items():
+        print(f"{name:<16} {printable(json.dumps(value) if isinstance(value, dict) else value)}")
+    return 0
+
+
+def _pair(option: str, given: str) -> tuple[str, str]:
+    name, equals, value = given.partition("=")
+    if not (name and equals and value):
+        raise InputError(f"'{option} {given}': two names with = between them are expected.")
+    return name, value
+
+
+def _cell(found: FoundImages, image: ImagePath, column: str) -> str:
+    row = found.rows.get(image, {})
+    if column not in row:
+        known = ", ".join(row) or "none"
+        raise InputError(
+            f"image '{image}' has no '{column}': it has to be a column of the list that names it ({known})."
+        )
+    return from_spreadsheet(row[column])
