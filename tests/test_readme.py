@@ -12,6 +12,7 @@ from PIL import Image
 import maagiqa_pyiqa
 from maagiqa_pyiqa.cli.main import VERBS, build_parser, main
 from maagiqa_pyiqa.support.option_files import find_option_file
+from tests.helpers.answer_folders import write_answers
 from tests.helpers.places import ROOT, SAMPLE
 
 README = (ROOT / "README.md").read_text()
@@ -50,6 +51,8 @@ def test_maagiqa_commands_run(workplace, checkpoint, line):
     (workplace / "DIR").symlink_to(checkpoint)  # a small model in the published format
     if " cache " in line:
         assert main(["extract", "pictures/", "--cache", "features", "--extractor", "visual"]) == 0
+    if " answers " in line:
+        write_answers(workplace / "answers", ["pictures"])
     if "data.csv" in line:
         line = line.replace("AGIQA-3K", str(SAMPLE))
     if "doctor" in line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ def _import(arguments: argparse.Namespace) -> int:
     added, problems = import_answers(arguments.answers, asked, images)
     print(f"{added} answers about {len(images)} images added to '{printable(arguments.answers)}'")
     for problem in problems:
-        print(f"  {printable(problem)}")
+        print(f"  {printable(problem)}", file=sys.stderr)
     return 1 if problems else 0
 
 

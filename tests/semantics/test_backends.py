@@ -117,7 +117,10 @@ def test_lists_and_help_name_a_new_backend(add_backend, capsys):
 
 def test_help_of_extract_names_what_computes_features_and_no_cache(capsys):
     shown = help_of("extract", capsys)
-    assert "mplug-owl2, mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID, visual (default mplug-owl2)" in shown
+    assert (
+        "mplug-owl2, mplug-owl2:DIR_OR_HUB_ID, transformers:DIR_OR_HUB_ID, answers:DIR, visual (default mplug-owl2)"
+        in shown
+    )
 
 
 @pytest.mark.parametrize("spec", ["visual", "cache:DIR"])

@@ -68,7 +68,9 @@ def test_an_image_that_was_not_asked_about_is_named_with_the_command(folder, ima
     (_, hit), (_, miss) = extractor.stream([images[0], other])
     assert torch.is_tensor(hit)
     assert isinstance(miss, NotAnsweredError)
-    with pytest.raises(NotAnsweredError, match=rf"no answer about image '{other}' to: semantic_content, coherence; ask"):
+    with pytest.raises(
+        NotAnsweredError, match=rf"no answer about image '{other}' to: semantic_content, coherence; ask"
+    ):
         extractor.extract([other])
 
 
@@ -99,12 +101,17 @@ def test_the_fingerprint_covers_model_questions_sampling_and_the_fitted_encoder(
         fit(other, images[:4])
         prints.add(create_extractor(f"answers:{other}").fingerprint)
     prints.add(create_extractor(f"answers:{copy_with(folder, 'more', images=images[:5])}").fingerprint)
-    prints.add(create_extractor(f"answers:{copy_with(folder, 'aligned', images=images[:4], alignment=True)}").fingerprint)
+    prints.add(
+        create_extractor(f"answers:{copy_with(folder, 'aligned', images=images[:4], alignment=True)}").fingerprint
+    )
     assert len(prints) == 6
 
 
 def test_answers_about_further_images_change_no_fingerprint_but_kept_scores_are_told_apart(folder, images, tmp_path):
-    before, source_before = create_extractor(f"answers:{folder}").fingerprint, extractor_fingerprint(f"answers:{folder}")
+    before, source_before = (
+        create_extractor(f"answers:{folder}").fingerprint,
+        extractor_fingerprint(f"answers:{folder}"),
+    )
     write_answers(folder, write_pictures(tmp_path / "more", 1, first=20))
     assert create_extractor(f"answers:{folder}").fingerprint == before
     assert extractor_fingerprint(f"answers:{folder}") != source_before
@@ -152,7 +159,9 @@ def test_an_encoder_is_replaced_only_on_demand(folder, images):
 
 @pytest.mark.parametrize("spec", ["hashd", "hashed:DIR", "sentence-transformers", ""])
 def test_an_unknown_text_encoder_is_refused(folder, images, spec):
-    with pytest.raises(ValueError, match=f"text encoder '{spec}' is not one of: hashed, sentence-transformers:DIR_OR_HUB"):
+    with pytest.raises(
+        ValueError, match=f"text encoder '{spec}' is not one of: hashed, sentence-transformers:DIR_OR_HUB"
+    ):
         fit(folder, images, spec, replace=True)
 
 

@@ -66,8 +66,9 @@ def test_a_damaged_line_is_named(folder, line):
 )
 def test_answers_of_another_model_or_to_other_questions_are_refused(folder, other, shown):
     asked = Asked(**{**ASKED.__dict__, **other})
-    with pytest.raises(OtherAnswersError, match=f"holds other answers .{shown}.*give these another folder"), (
-        writing(folder, asked)
+    with (
+        pytest.raises(OtherAnswersError, match=f"holds other answers .{shown}.*give these another folder"),
+        writing(folder, asked),
     ):
         pass
 
@@ -91,5 +92,5 @@ def test_a_damaged_manifest_is_named(folder, content):
 
 def test_a_newer_format_is_refused(folder):
     (folder / "manifest.json").write_text('{"format": 2}')
-    with pytest.raises(ValueError, match="has format 2; this version reads up to 1. Update it"):
+    with pytest.raises(ValueError, match=r"has format 2; this version reads up to 1\. Update it"):
         Answers(folder)
