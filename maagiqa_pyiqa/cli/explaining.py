@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def add_explain(parser: argparse.ArgumentParser) -> None:
     """Add ``--explain``."""
-    help_text = "say where each score stands among AGIQA-3k's pictures and what it weighs, also in JSON and its lines"
+    help_text = (
+        "say where each score stands among AGIQA-3k's pictures and what it weighs, also in JSON and its lines; "
+        "a gallery then also shows the quality of regions"
+    )
     parser.add_argument("--explain", action="store_true", help=help_text)
 
 

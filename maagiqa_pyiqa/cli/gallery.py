@@ -14,6 +14,7 @@ from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.archs.region_map import RegionMap
     from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
     from maagiqa_pyiqa.metrics.scoring import ImageScores
@@ -57,6 +58,7 @@ def show_with_gallery(
     images: Sequence[ImageScores],
     entrants: Mapping[str, Entrant],
     prompts: Mapping[ImagePath, str] | None = None,
+    regions: Callable[[ImagePath], RegionMap | None] | None = None,
     **others: Callable[[], str | bytes],
 ) -> None:
     """As ``verbs.show``, and the gallery of these images by the metrics of these entrants if one was asked for."""
@@ -66,6 +68,7 @@ def show_with_gallery(
         show(arguments, table, **others)
         return
     lower_better = {name: entrant.lower_better for name, entrant in entrants.items()}
-    gallery = Gallery(Path(arguments.gallery), images, lower_better, prompts or {}, arguments.workers)
+    options = {} if regions is None else {"regions": regions}
+    gallery = Gallery(Path(arguments.gallery), images, lower_better, prompts or {}, arguments.workers, **options)
     show(arguments, table, gallery=gallery.make_page, **others)
     gallery.remove_old_thumbnails()

@@ -1,4 +1,4 @@
-"""``--heatmap`` of ``score``: pictures that show which regions of the images are good."""
+"""``--heatmap`` of ``score``, and an explained gallery: which regions of the images are good."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from maagiqa_pyiqa.support.files import require_writable, written_whole
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
+    from maagiqa_pyiqa.archs.region_map import RegionMap
     from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
 
@@ -32,29 +33,70 @@ def add_heatmap(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--heatmap", metavar="DIR", help=help_text)
 
 
-def network_for_heatmaps(
+class RegionMaps:
+    """Maps of the regions of images, each made once, for pictures and for the gallery.
+
+    Args:
+        net: that maps them.
+
+    Attributes:
+        problems: of images that have no map, why.
+    """
+
+    def __init__(self, net: Any) -> None:
+        self._net = net
+        self._made: dict[ImagePath, RegionMap] = {}
+        self.problems: dict[ImagePath, str] = {}
+
+    def of(self, image: ImagePath) -> RegionMap | None:
+        """The map of an image; None, and its problem noted, where that cannot be made."""
+        if image not in self._made and image not in self.problems:
+            try:
+                self._made[image] = self._map(image)
+            except Exception as error:  # whatever is wrong with one image stops no other
+                self.problems[image] = str(error) or type(error).__name__
+        return self._made.get(image)
+
+    def _map(self, image: ImagePath) -> RegionMap:
+        from maagiqa_pyiqa.archs.region_map import map_regions
+        from maagiqa_pyiqa.images.decoding import read_image
+
+        x = read_image(image)[None].float().div_(255)
+        return map_regions(self._net, x.to(next(self._net.parameters()).device))
+
+
+def start_heatmaps(
     arguments: argparse.Namespace, paths: Sequence[ImagePath], entrants: Mapping[str, Entrant]
-) -> Any:
-    """Before the work, the network that maps regions, the first metric's; None where no heat maps are asked for.
+) -> RegionMaps | None:
+    """Before the work, what maps regions, by the first metric's network; None where nobody asked for them.
+
+    ``--heatmap`` asks, and an explained gallery as far as the metric has any.
 
     Raises:
-        InputError: its metric maps none, or what is put there would be scored next time.
+        InputError: ``--heatmap`` with a metric that maps none, or what is put there would be scored next time.
         OSError: nothing can be written there.
     """
-    if arguments.heatmap is None:
+    if arguments.heatmap is None and not (arguments.explain and arguments.gallery):
         return None
     from maagiqa_pyiqa.archs.region_map import has_regions
     from maagiqa_pyiqa.metrics.identity import net_of
 
+    if arguments.heatmap is not None:
+        _check_folder(arguments, paths)
+    name, entrant = next(iter(entrants.items()))
+    net = net_of(entrant.source.create(arguments.device)) if _may_have_regions(entrant) else None
+    if has_regions(net):
+        return RegionMaps(net)
+    if arguments.heatmap is not None:
+        raise InputError(f"'--heatmap': metric {name} scores no regions; put maagiqa-lite first, -m maagiqa-lite.")
+    return None
+
+
+def _check_folder(arguments: argparse.Namespace, paths: Sequence[ImagePath]) -> None:
     folder = Path(arguments.heatmap).expanduser()
     files = [path for path in paths if isinstance(path, Path)]
     refuse_inputs(f"--heatmap {arguments.heatmap}", folder, arguments.inputs, files)
     require_writable(folder / f"a{SUFFIX}")
-    name, entrant = next(iter(entrants.items()))
-    net = net_of(entrant.source.create(arguments.device)) if _may_have_regions(entrant) else None
-    if not has_regions(net):
-        raise InputError(f"'--heatmap': metric {name} scores no regions; put maagiqa-lite first, -m maagiqa-lite.")
-    return net
 
 
 def _may_have_regions(entrant: Entrant) -> bool:
@@ -62,34 +104,33 @@ def _may_have_regions(entrant: Entrant) -> bool:
     return entrant.source.metric == "maagiqa-lite" or entrant.source.network is not None
 
 
-def write_heatmaps(folder: str, net: Any, images: Sequence[ImagePath]) -> int:
-    """Write heat maps of images; returns how many could not be made, each of which is told."""
+def finish_heatmaps(folder: str | None, maps: RegionMaps, images: Sequence[ImagePath]) -> int:
+    """Write heat maps of images into a folder, if there is one; returns how many have none, each of which is told."""
+    if folder is not None:
+        _write_heatmaps(Path(folder).expanduser(), maps, images)
+    for image, problem in maps.problems.items():
+        print(f"  no heat map: {printable(image)}: {printable(problem)}", file=sys.stderr)
+    return len(maps.problems)
+
+
+def _write_heatmaps(folder: Path, maps: RegionMaps, images: Sequence[ImagePath]) -> None:
     from maagiqa_pyiqa.support.progress import progress
 
     names = name_heatmaps([str(image) for image in images])
-    problems = []
     for image, name in progress(zip(images, names, strict=True), total=len(images), what="heat maps"):
-        try:
-            _write_heatmap(Path(folder).expanduser() / name, net, image)
-        except Exception as error:  # whatever is wrong with one image stops no other
-            problems.append(f"{image}: {error or type(error).__name__}")
-    for problem in problems:
-        print(f"  no heat map: {printable(problem)}", file=sys.stderr)
-    return len(problems)
+        regions = maps.of(image)
+        if regions is not None:
+            try:
+                _write_heatmap(folder / name, image, regions)
+            except Exception as error:  # such as an image that went away, or a full disk
+                maps.problems[image] = str(error) or type(error).__name__
 
 
-def _write_heatmap(target: Path, net: Any, image: ImagePath) -> None:
-    import numpy as np
-    import torch
-
-    from maagiqa_pyiqa.archs.region_map import map_regions
+def _write_heatmap(target: Path, image: ImagePath, regions: RegionMap) -> None:
     from maagiqa_pyiqa.images.decoding import decode
     from maagiqa_pyiqa.images.heatmaps import draw_heatmap
 
-    picture = decode(image)
-    x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float().div_(255)
-    regions = map_regions(net, x.to(next(net.parameters()).device))
-    drawn = draw_heatmap(picture, regions.scores.float().cpu().numpy(), regions.score, regions.window)
+    drawn = draw_heatmap(decode(image), regions.scores.float().cpu().numpy(), regions.score, regions.window)
     with written_whole(target) as aside:
         drawn.save(aside, "JPEG", quality=JPEG_QUALITY)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.explaining import add_explain, check_explain, explain
 from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
-from maagiqa_pyiqa.cli.heatmaps import add_heatmap, network_for_heatmaps, write_heatmaps
+from maagiqa_pyiqa.cli.heatmaps import RegionMaps, add_heatmap, finish_heatmaps, start_heatmaps
 from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
 from maagiqa_pyiqa.cli.metadata import add_read_metadata, add_write_metadata, check_metadata, write_metadata
 from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines
@@ -30,7 +30,7 @@ EXAMPLES = """\
   maagiqa score a.png b.jpg -m maagiqa-lite -m piqe --csv scores.csv
   maagiqa score pictures/ -m mine=maagiqa-lite=experiments/mine/models/net_best.pth
   maagiqa score pictures/ -m maagiqa --device cuda --batch-size 32 --json scores.json
-  maagiqa score pictures/ --gallery gallery.html
+  maagiqa score pictures/ --gallery gallery.html --explain
   maagiqa score pictures/ --worst 20 --explain --heatmap heatmaps/
   maagiqa score pictures/ --percentile 90 --csv best.csv --quiet
   maagiqa score pictures/ --jsonl - | head -n 20
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_gallery(arguments, paths)
     check_metadata(arguments, paths)
     check_explain(arguments)
-    mapping = network_for_heatmaps(arguments, paths, entrants)
+    maps = start_heatmaps(arguments, paths, entrants)
     with json_lines(arguments) as write_line:
         unavailable, stream = _start(arguments, paths, entrants)
         for name, reason in unavailable.items():
@@ -78,15 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
         if not available:
             return 1
         scored, interrupted = collect(explain(arguments, stream, available), len(paths), write_line)
-        shown = _show(arguments, scored, available, unavailable, selection)
+        shown = _show(arguments, scored, available, unavailable, selection, maps)
         failed = [result for result in scored if result.errors]
         _report_failures(failed)
         if interrupted:
             say_how_to_go_on(arguments, len(scored), len(paths))
             return 130
         unwritten = write_metadata(arguments, scored, available)
-        if mapping is not None:
-            unwritten += write_heatmaps(arguments.heatmap, mapping, [image.path for image in shown if image.scores])
+        if maps is not None:
+            unwritten += finish_heatmaps(arguments.heatmap, maps, [image.path for image in shown if image.scores])
         return 1 if failed or unavailable or unwritten else 0
 
 
@@ -104,6 +104,7 @@ def _show(
     entrants: Mapping[str, Entrant],
     unavailable: Mapping[str, str],
     selection: Selection,
+    maps: RegionMaps | None,
 ) -> Sequence[ImageScores]:
     """Write, print and return what was selected, best first by the first metric; else everything, failures too."""
     from maagiqa_pyiqa.metrics.ranking import sort_best_first
@@ -118,7 +119,8 @@ def _show(
     table = ScoreTable(images, metrics, unavailable, lower_better, places, ranges)
     # a gallery lists failures by themselves
     shown = images if selection.is_everything else [*images, *(one for one in scored if not one.scores)]
-    show_with_gallery(arguments, table, shown, entrants, parquet=table.as_parquet)
+    regions = maps.of if maps else None
+    show_with_gallery(arguments, table, shown, entrants, regions=regions, parquet=table.as_parquet)
     return images
 
 

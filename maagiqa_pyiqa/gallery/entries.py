@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from maagiqa_pyiqa.images.heatmaps import limits_of
 from maagiqa_pyiqa.images.sources import only_files
 from maagiqa_pyiqa.metrics.gates import name_gates
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 from maagiqa_pyiqa.support.text import encodable, printable
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.archs.region_map import RegionMap
 
 
 def entry(
@@ -44,7 +49,27 @@ def entry(
         "size": size,
         "scores": [result.scores.get(metric) for metric in metrics],
         "gates": [name_gates(result.gates[metric]) if metric in result.gates else None for metric in metrics],
+        "standings": [_standing(result, metric) for metric in metrics],
         "error": printable(result.error),
+    }
+
+
+def _standing(result: ImageScores, metric: str) -> str:
+    """Where a score stands among those of known pictures, in words; empty where nobody asked."""
+    explanation = result.explanations.get(metric)
+    return explanation.standing.in_words() if explanation and explanation.standing else ""
+
+
+def regions_entry(regions: RegionMap | None) -> dict[str, object] | None:
+    """A picture's regions as the page's script reads them; None where they are not known."""
+    if regions is None:
+        return None
+    scores = regions.scores.float().cpu().numpy()
+    low, high = limits_of(scores)
+    return {
+        "scores": [[round(score, 3) for score in row] for row in scores.tolist()],
+        "limits": [round(low, 3), round(high, 3)],  # of the colours
+        "window": regions.window,
     }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.gallery.entries import common_folder, entry
+from maagiqa_pyiqa.gallery.entries import common_folder, entry, regions_entry
 from maagiqa_pyiqa.gallery.thumbnails import ThumbnailFolder, embed
 from maagiqa_pyiqa.images.ahead import map_files_ahead
+from maagiqa_pyiqa.images.heatmaps import colours_of_quality
 from maagiqa_pyiqa.images.sources import ImagePath, only_files
 from maagiqa_pyiqa.images.thumbnails import Thumbnail, make_thumbnail
 from maagiqa_pyiqa.metrics.scoring import ImageScores
@@ -17,8 +19,11 @@ from maagiqa_pyiqa.support.pages import render_page
 from maagiqa_pyiqa.support.progress import progress
 from maagiqa_pyiqa.support.text import printable
 
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.archs.region_map import RegionMap
+
 HERE = Path(__file__).parent
-SCRIPTS = ("state.js", "grid.js", "viewer.js")
+SCRIPTS = ("state.js", "grid.js", "regions.js", "viewer.js")
 EMBEDDED = 500  # images up to which the page holds the thumbnails itself
 SIDE = 224  # of a thumbnail
 # pictures beside the page: 'self' where a server gives it, file: where it is opened from the disk
@@ -34,6 +39,7 @@ class Gallery:
         lower_better: by metric, the first of which the page sorts by, whether lower scores are better.
         prompts: of images that have one.
         workers: threads that decode.
+        regions: gives the quality of an image's regions, which the page shows over the picture.
     """
 
     def __init__(
@@ -43,10 +49,12 @@ class Gallery:
         lower_better: Mapping[str, bool],
         prompts: Mapping[ImagePath, str],
         workers: int = 2,
+        regions: Callable[[ImagePath], RegionMap | None] = lambda path: None,
     ) -> None:
         self._page, self._lower_better, self._prompts, self._workers = page, lower_better, prompts, workers
         self._scored = [image for image in images if image.scores]
         self._failed = [image for image in images if not image.scores]
+        self._regions = regions
         self._folder = ThumbnailFolder.beside(page)
 
     def make_page(self) -> str:
@@ -55,7 +63,12 @@ class Gallery:
         metrics = [{"name": printable(name), "lower": lower} for name, lower in self._lower_better.items()]
         prompts = any(entry["prompt"] for entry in entries)
         values = {
-            "known": {"metrics": metrics, "images": entries, "key": _key(entries)},
+            "known": {
+                "metrics": metrics,
+                "images": entries,
+                "key": _key(entries),
+                "colours": colours_of_quality().tolist() if any(entry["regions"] for entry in entries) else [],
+            },
             "metrics": metrics,
             "groups": ["folder", "prompt"] if prompts else ["folder"],
             "failed": [(printable(image.path), printable(image.error)) for image in self._failed],
@@ -76,7 +89,8 @@ class Gallery:
             source = place(thumbnail.jpeg) if thumbnail else None
             size = (thumbnail.width, thumbnail.height) if thumbnail else None
             prompt = self._prompts.get(path, "")
-            entries.append(entry(results[path], list(self._lower_better), self._page, root, source, size, prompt))
+            known = entry(results[path], list(self._lower_better), self._page, root, source, size, prompt)
+            entries.append({**known, "regions": regions_entry(self._regions(path))})
         return entries
 
 

@@ -2,7 +2,7 @@
 
 // What the page knows, what is asked for, and what a person has marked.
 const byId = (id) => document.getElementById(id);
-const { metrics, images, key } = JSON.parse(byId("known").textContent);
+const { metrics, images, key, colours } = JSON.parse(byId("known").textContent);
 const asked = { metric: 0, threshold: null, words: [], folder: "", group: "", show: "passing" };
 const STORE = `maagiqa gallery ${key}`;
 const marks = new Map(readMarks());

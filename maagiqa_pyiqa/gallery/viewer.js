@@ -2,12 +2,13 @@
 const viewer = byId("viewer");
 let at = 0; // of what is shown
 let held = null; // the image that others are compared with
+const mapped = images.some((image) => image.regions); // whether there is anything for the button
 
 function open(index) {
   at = Math.max(0, Math.min(index, shown.length - 1));
   const sides = held && held !== shown[at] ? [held, shown[at]] : [shown[at]];
   byId("pictures").replaceChildren(...sides.map(describe));
-  byId("pictures").className = sides.length > 1 ? "two" : "";
+  byId("pictures").classList.toggle("two", sides.length > 1);
   byId("place").textContent = `${at + 1} of ${shown.length}`;
   showButtons();
   if (!viewer.open) viewer.showModal();
@@ -32,6 +33,7 @@ function describe(image) {
   part(".rank").textContent = standing(image);
   part(".path").textContent = image.size ? `${image.image}, ${image.size.join(" \u00d7 ")} pixels` : image.image;
   part(".error").textContent = image.error;
+  if (image.regions) showRegions(part, image);
   return figure;
 }
 
@@ -47,9 +49,20 @@ function showPicture(figure, image) {
   figure.querySelector("a").href = image.link;
 }
 
+function showRegions(part, image) {
+  const map = part(".map");
+  drawRegions(map, image);
+  const [low, high] = image.regions.limits.map(number);
+  map.setAttribute("aria-label", `Quality of its regions, from ${low} to ${high}`);
+  drawScale(part(".scale"));
+  [part(".low").textContent, part(".high").textContent] = [low, high];
+  for (const element of [map, part(".regions")]) element.hidden = false;
+}
+
 function scoreLines(image, metric, i) {
   const gates = (image.gates[i] ?? []).map(([expert, weight]) => `${expert} ${weight.toFixed(2)}`).join(", ");
   const value = make("dd", { textContent: number(image.scores[i]) });
+  if (image.standings[i]) value.append(make("small", { textContent: image.standings[i] }));
   if (gates) value.append(make("small", { textContent: `weighs ${gates}` }));
   return [make("dt", { textContent: `${metric.name} ${arrow(metric)}` }), value];
 }
@@ -71,12 +84,17 @@ function compare() {
   open(held && at < shown.length - 1 ? at + 1 : at);
 }
 
+function toggleMaps() {
+  byId("map").setAttribute("aria-pressed", byId("pictures").classList.toggle("mapped"));
+}
+
 const BUTTONS = {
   previous: () => open(at - 1),
   next: () => open(at + 1),
   keep: () => markOpen("keep"),
   reject: () => markOpen("reject"),
   compare,
+  map: toggleMaps,
   close: () => viewer.close(),
 };
 for (const [id, action] of Object.entries(BUTTONS)) byId(id).addEventListener("click", action);
@@ -96,6 +114,7 @@ const IN_VIEWER = {
   k: BUTTONS.keep,
   r: BUTTONS.reject,
   c: BUTTONS.compare,
+  ...(mapped && { m: BUTTONS.map }),
 };
 const STEPS = { ArrowLeft: () => -1, ArrowRight: () => 1, ArrowUp: () => -columns(), ArrowDown: columns };
 const MARKS = { k: "keep", r: "reject" };
@@ -134,6 +153,7 @@ viewer.addEventListener("touchend", (event) => {
   if (Math.abs(way) > 60) open(at + (way < 0 ? 1 : -1));
 }, { passive: true });
 
+byId("map").hidden = !mapped;
 fillFolders();
 setMetric(0);
 update();

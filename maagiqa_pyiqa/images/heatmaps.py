@@ -26,7 +26,7 @@ def draw_heatmap(image: Image.Image, regions: np.ndarray, score: float, window: 
     """
     picture = image.copy()
     picture.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
-    low, high = _limits(regions)
+    low, high = limits_of(regions)
     width, height = picture.size
     sheet = Image.new("RGB", (2 * width + GAP + 2 * MARGIN, height + LEGEND + 2 * MARGIN), "white")
     sheet.paste(picture, (MARGIN, MARGIN))
@@ -36,7 +36,8 @@ def draw_heatmap(image: Image.Image, regions: np.ndarray, score: float, window: 
     return sheet
 
 
-def _limits(regions: np.ndarray) -> tuple[float, float]:
+def limits_of(regions: np.ndarray) -> tuple[float, float]:
+    """The scores that get the first and the last colour: lowest and highest region, at least SMALLEST_RANGE apart."""
     low, high = float(regions.min()), float(regions.max())
     missing = max(0.0, SMALLEST_RANGE - (high - low))
     return low - missing / 2, high + missing / 2
@@ -56,13 +57,13 @@ def _interpolated(values: np.ndarray, centres: np.ndarray, at: np.ndarray) -> np
 
 
 def _overlay(picture: Image.Image, shares: np.ndarray) -> Image.Image:
-    colours = _colours()[(np.clip(shares, 0, 1) * 255).round().astype(int)]
+    colours = colours_of_quality()[(np.clip(shares, 0, 1) * 255).round().astype(int)]
     return Image.blend(picture.convert("L").convert("RGB"), Image.fromarray(colours), OPACITY)
 
 
 def _draw_scale(sheet: Image.Image, left: int, top: int, width: int, low: float, high: float, score: float) -> None:
     draw = ImageDraw.Draw(sheet)
-    bar = np.repeat(_colours()[None, np.linspace(0, 255, width).astype(int)], BAR, axis=0)
+    bar = np.repeat(colours_of_quality()[None, np.linspace(0, 255, width).astype(int)], BAR, axis=0)
     sheet.paste(Image.fromarray(bar), (left, top))
     at = left + round((score - low) / (high - low) * (width - 1))
     draw.line([(at, top - 4), (at, top + BAR + 3)], INK, width=3)
@@ -73,8 +74,8 @@ def _draw_scale(sheet: Image.Image, left: int, top: int, width: int, low: float,
 
 
 @functools.cache
-def _colours() -> np.ndarray:
-    """The colormap as (256, 3) of uint8, from poor to good."""
+def colours_of_quality() -> np.ndarray:
+    """Colours (256, 3), uint8, from poor to good."""
     import matplotlib
 
     return (matplotlib.colormaps[COLOURS](np.arange(256))[:, :3] * 255).round().astype(np.uint8)

@@ -5,10 +5,15 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from maagiqa_pyiqa.archs.region_map import RegionMap
+
 from maagiqa_pyiqa.gallery.gallery import Gallery
+from maagiqa_pyiqa.images.heatmaps import colours_of_quality, limits_of, spread
 from maagiqa_pyiqa.images.sources import find_files
+from maagiqa_pyiqa.metrics.explanation import Explanation, Standing
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 from maagiqa_pyiqa.support.csv_files import read_csv
 from tests.helpers.browser import needs_chromium, opener
@@ -42,6 +47,26 @@ def page_file(tmp_path_factory):
 def open_page(browser, page_file):
     with opener(browser) as open_file:
         yield lambda width=1280, file=page_file, **options: open_file(file, width, **options)
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory):
+    """A page of three images: of two the regions are known, good at the left of one and below in the other."""
+    folder = tmp_path_factory.mktemp("explained")
+    sizes = {"wide.png": (160, 64), "tall.png": (64, 160), "unmapped.png": (64, 64)}
+    images = []
+    for i, (name, size) in enumerate(sizes.items()):
+        Image.linear_gradient("L").resize(size).convert("RGB").save(folder / name)
+        standing = Standing(80.0 - i, {"Midjourney (2022)": 60.0, "DALL-E 2 (2022)": 70.0})
+        explanation = Explanation(standing, {})
+        images.append(ImageScores(folder / name, scores={"lite": 3.0 - i}, explanations={"lite": explanation}))
+    maps = {
+        folder / "wide.png": RegionMap(torch.tensor([[4.0, 2.5, 1.0]]), 3.0, (1.0, 0.5)),
+        folder / "tall.png": RegionMap(torch.tensor([[1.0, 1.0], [4.0, 4.0]]), 2.0, (0.4, 0.9)),
+    }
+    page = folder / "out.html"
+    page.write_text(Gallery(page, images, {"lite": False}, {}, regions=maps.get).make_page())
+    return page, maps
 
 
 def width_of(picture):
@@ -132,6 +157,54 @@ def test_the_large_picture_says_what_is_known(open_page, width):
     assert page.locator("#place").text_content() == "2 of 24"
 
 
+def drawn(canvas):
+    """Pixels (rows, columns, RGB) of a canvas."""
+    data = canvas.evaluate("c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]")
+    width, height = canvas.evaluate("c => [c.width, c.height]")
+    return np.array(data).reshape(height, width, 4)[..., :3]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_regions_lie_over_the_picture_in_the_colours_of_the_heat_maps(open_page, explained, width):
+    file, maps = explained
+    page = open_page(width, file)
+    page.locator(".card").first.click()
+    over, picture = page.locator("#pictures .map"), page.locator("#pictures img")
+    assert not over.is_visible()
+    page.keyboard.press("m")
+    for path, regions in maps.items():
+        size = Image.open(path).size
+        low, high = limits_of(regions.scores.numpy())
+        shares = (spread(regions.scores.numpy(), size[::-1], regions.window) - low) / (high - low)
+        expected = colours_of_quality()[(shares * 255).round().astype(int)]
+        assert np.abs(drawn(over) - expected.astype(int)).max() <= 3  # neighbours on the scale, by rounding
+        assert over.bounding_box() == pytest.approx(picture.bounding_box(), abs=1.5)
+        assert "grayscale" in picture.evaluate("picture => getComputedStyle(picture).filter")
+        assert "1.000" in page.locator("#pictures .regions").inner_text()
+        page.keyboard.press("ArrowRight")
+    assert not over.is_visible()  # the third has no map, and says nothing of one
+    assert not page.locator("#pictures .regions").is_visible()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_role("button", name="Map").click()
+    assert not over.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.console == []
+
+
+def test_the_large_picture_says_where_its_score_stands(open_page, explained):
+    page = open_page(file=explained[0])
+    page.locator(".card").first.click()
+    assert "better than 80 % of AGIQA-3k: 60 % of the Midjourney (2022)" in page.locator("#pictures").inner_text()
+
+
+def test_without_maps_there_is_no_button_for_them(open_page):
+    page = open_page()
+    page.locator(".card").first.click()
+    assert not page.get_by_role("button", name="Map").is_visible()
+    page.keyboard.press("m")
+    assert "mapped" not in page.locator("#pictures").get_attribute("class")
+
+
 def test_two_are_compared_and_escape_closes(open_page):
     page = open_page()
     page.locator(".card").first.click()
@@ -218,12 +291,13 @@ def test_a_thousand_images_can_be_used_within_two_seconds(browser, thousand, wid
 
 @pytest.fixture(scope="module")
 def thousand(tmp_path_factory):
-    """A page of 1,000 small pictures."""
+    """A page of 1,000 small pictures with maps of as many regions as a megapixel has."""
     folder = tmp_path_factory.mktemp("thousand")
     images = []
     for i, level in enumerate(np.random.default_rng(0).integers(0, 256, (1000, 3), dtype=np.uint8)):
         Image.fromarray(np.broadcast_to(level, (12, 12, 3)).copy()).save(folder / f"{i:04d}.png")
         images.append(ImageScores(folder / f"{i:04d}.png", scores={"lite": float(level.mean())}))
     page = folder / "out.html"
-    page.write_text(Gallery(page, images, {"lite": False}, {}).make_page())
+    regions = RegionMap(torch.rand(15, 15), 0.5, (0.125, 0.125))
+    page.write_text(Gallery(page, images, {"lite": False}, {}, regions=lambda path: regions).make_page())
     return page

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from maagiqa_pyiqa.archs import region_map
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.gallery import gallery as gallery_module
 from maagiqa_pyiqa.gallery.entries import link
@@ -124,6 +125,33 @@ def test_score_writes_a_gallery_with_what_failed_and_why(tmp_path, scored, capsy
     assert "Not scored: 1" in text
     assert "empty.png</b>: empty file (0 bytes)" in text
     assert len(known(tmp_path / "out.html")["images"]) == 5
+
+
+def test_an_explained_gallery_knows_standings_and_regions_without_writing_heat_maps(tmp_path, scored):
+    words = ["-m", "maagiqa-lite", "-m", "entropy", "--explain", "--gallery", tmp_path / "out.html"]
+    assert main(["score", str(tmp_path / "pictures"), "--device", "cpu", *map(str, words)]) == 0
+    entries = known(tmp_path / "out.html")["images"]
+    for image in entries:
+        assert image["standings"][0].startswith("better than ")
+        assert image["standings"][1] == ""
+        (region,) = [score for row in image["regions"]["scores"] for score in row]  # a small picture is one
+        assert region == pytest.approx(image["scores"][0], abs=2e-3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.html", "pictures"]
+
+
+def test_a_metric_without_regions_is_explained_as_far_as_it_goes(tmp_path, scored):
+    assert run(tmp_path / "pictures", "--explain", "--gallery", tmp_path / "out.html") == 0
+    assert [image["regions"] for image in known(tmp_path / "out.html")["images"]] == [None] * 5
+    assert known(tmp_path / "out.html")["colours"] == []
+
+
+def test_heat_maps_and_gallery_map_each_image_once(tmp_path, scored, monkeypatch):
+    real, done = region_map.map_regions, []
+    monkeypatch.setattr(region_map, "map_regions", lambda net, x: done.append(x) or real(net, x))
+    words = ["--heatmap", tmp_path / "maps", "--gallery", tmp_path / "out.html", "--device", "cpu"]
+    assert main(["score", str(tmp_path / "pictures"), *map(str, words)]) == 0
+    assert len(done) == len(scored) == len(list((tmp_path / "maps").iterdir()))
+    assert all(image["regions"] for image in known(tmp_path / "out.html")["images"])
 
 
 def test_rank_shows_what_it_kept_with_prompts(tmp_path, scored):
