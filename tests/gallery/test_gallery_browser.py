@@ -1,7 +1,6 @@
 """The gallery in a real browser, on a desk and on a phone: quiet, quick, and what is chosen comes out as a list."""
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import torch
 from PIL import Image
 
 from maagiqa_pyiqa.archs.region_map import RegionMap
-
 from maagiqa_pyiqa.gallery.gallery import Gallery
 from maagiqa_pyiqa.images.heatmaps import colours_of_quality, limits_of, spread
 from maagiqa_pyiqa.images.sources import find_files
@@ -185,7 +183,7 @@ def test_the_regions_lie_over_the_picture_in_the_colours_of_the_heat_maps(open_p
     assert not over.is_visible()  # the third has no map, and says nothing of one
     assert not page.locator("#pictures .regions").is_visible()
     page.keyboard.press("ArrowLeft")
-    page.get_by_role("button", name="Map").click()
+    page.get_by_role("button", name="Map", exact=True).click()
     assert not over.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.console == []
@@ -200,9 +198,9 @@ def test_the_large_picture_says_where_its_score_stands(open_page, explained):
 def test_without_maps_there_is_no_button_for_them(open_page):
     page = open_page()
     page.locator(".card").first.click()
-    assert not page.get_by_role("button", name="Map").is_visible()
+    assert not page.get_by_role("button", name="Map", exact=True).is_visible()
     page.keyboard.press("m")
-    assert "mapped" not in page.locator("#pictures").get_attribute("class")
+    assert not page.evaluate("byId('pictures').classList.contains('mapped')")
 
 
 def test_two_are_compared_and_escape_closes(open_page):
@@ -274,13 +272,12 @@ def test_hostile_names_inject_nothing_open_and_come_back_from_the_list(browser, 
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_thousand_images_can_be_used_within_two_seconds(browser, thousand, width):
+def test_of_a_thousand_images_only_those_near_are_put_on_the_page(browser, thousand, width):
     with opener(browser) as open_file:
-        start = time.monotonic()
         page = open_file(thousand, width)
+        assert 0 < page.locator(".card").count() <= 2 * 120  # benchmarks/gallery_speed.py measures how soon
         page.get_by_label("Find", exact=True).fill("0999")
         assert names(page) == ["0999.png"]
-        assert time.monotonic() - start < 2
         page.get_by_label("Find", exact=True).fill("")
         assert width_of(page.locator(".card img").first) == 12
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
