@@ -15,7 +15,7 @@ from PIL import Image
 
 from maagiqa_pyiqa.support.moves import Move, write_moves
 
-KILLS = int(os.environ.get("MAAGIQA_KILLS", "2"))  # before the move is finished, and again before it is taken back
+KILLS = int(os.environ.get("MAAGIQA_KILLS", "1"))  # before the move is finished, and again before it is taken back
 IMAGES = 400
 MEMORY = Path("/dev/shm")  # another file system, to which files are copied
 
