@@ -23,7 +23,10 @@ from maagiqa_pyiqa.support.tables import is_table
 
 OneInput: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | torch.Tensor
 Inputs: TypeAlias = OneInput | Sequence[OneInput]
-KINDS = "a path, a PIL image, a numpy array (H, W, 3) of uint8, or a tensor (3, H, W) or (N, 3, H, W) in [0, 1]"
+KINDS = (
+    "a path, a PIL image, a numpy array (H, W, 3) or (N, H, W, 3) of uint8, or a tensor (3, H, W) or (N, 3, H, W) in "
+    "[0, 1]"
+)
 
 ONE_AT_A_TIME = threading.Lock()  # an open image may be given twice, and Pillow decodes it where it is
 
@@ -103,16 +106,21 @@ def _named(image: OneInput, name: str) -> Iterator[GivenImage]:
     elif isinstance(image, Image.Image):
         yield GivenImage(ImageScores(Path(name)), image)
     elif isinstance(image, np.ndarray):
-        _check(image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, name, image)
-        yield GivenImage(ImageScores(Path(name)), image)
+        _check(image.dtype == np.uint8 and image.ndim in (3, 4) and image.shape[-1] == 3, name, image)
+        yield from _of_batch(image, name)
     elif isinstance(image, torch.Tensor):
         _check(image.is_floating_point() and image.ndim in (3, 4) and image.shape[-3] == 3, name, image)
-        if image.ndim == 3:
-            yield GivenImage(ImageScores(Path(name)), image)
-        else:
-            yield from (GivenImage(ImageScores(Path(f"{name}[{row}]")), one) for row, one in enumerate(image))
+        yield from _of_batch(image, name)
     else:
         raise InputTypeError(f"{name} must be {KINDS}; got {type(image).__name__}.")
+
+
+def _of_batch(pixels: np.ndarray | torch.Tensor, name: str) -> Iterator[GivenImage]:
+    """One image, or each of a batch."""
+    if pixels.ndim == 3:
+        yield GivenImage(ImageScores(Path(name)), pixels)
+    else:
+        yield from (GivenImage(ImageScores(Path(f"{name}[{row}]")), one) for row, one in enumerate(pixels))
 
 
 def _files(path: str) -> list[ImagePath]:
@@ -136,8 +144,6 @@ def _describe(image: np.ndarray | torch.Tensor) -> str:
 
 def _remedy(image: np.ndarray | torch.Tensor) -> str:
     if isinstance(image, np.ndarray):
-        if image.ndim == 4:
-            return " Pass list(batch)."
         return "" if image.dtype == np.uint8 else " Scale it to 0 to 255 and use .astype('uint8')."
     if not image.is_floating_point():
         return " Use x.float() / 255."

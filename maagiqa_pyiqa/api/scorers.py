@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import torch
@@ -41,7 +41,16 @@ def make_scorers(metric: MetricWords, device: str | torch.device | None = None) 
         makers[name] = make
     if not makers:
         raise InputError("no metric is named; name one, such as 'maagiqa-lite'.")
-    metrics, unavailable = create_metrics(makers, str(device) if device is not None else None)
+    return create_all(makers, None if device is None else str(device))
+
+
+def create_all(makers: Mapping[str, Maker], device: str | None = None) -> dict[str, torch.nn.Module]:
+    """``create_metrics`` of which every one has to be there.
+
+    Raises:
+        ValueError: one cannot run here.
+    """
+    metrics, unavailable = create_metrics(makers, device)
     for name, reason in unavailable.items():
         raise InputError(f"metric {name} cannot run here: {reason}")
     return metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas
 import torch
@@ -10,7 +10,7 @@ import torch
 from maagiqa_pyiqa.api.given_images import GivenImage, Inputs, name_images, read_ahead
 from maagiqa_pyiqa.api.scorers import MetricWords, make_scorers
 from maagiqa_pyiqa.metrics.score_tables import ScoreTable
-from maagiqa_pyiqa.metrics.scoring import ImageScores, Metrics, score_decoded
+from maagiqa_pyiqa.metrics.scoring import NO_READERS, ImageScores, Metrics, Reader, score_decoded
 from maagiqa_pyiqa.support.options import require_integer
 
 
@@ -25,9 +25,9 @@ def score(
     """Score images by any no-reference metrics of pyiqa; the scores are those of ``maagiqa score``.
 
     Args:
-        images: a path, a PIL image, a numpy array (H, W, 3) of uint8, a tensor (3, H, W) or (N, 3, H, W), RGB in
-            [0, 1], or a list of any of these. A path may also be a folder, a glob, a tar or a list of
-            paths (CSV, Parquet, JSON lines).
+        images: a path, a PIL image, a numpy array (H, W, 3) or (N, H, W, 3) of uint8, a tensor (3, H, W) or
+            (N, 3, H, W), RGB in [0, 1], or a list of any of these. A path may also be a folder, a glob, a tar or a
+            list of paths (CSV, Parquet, JSON lines).
         metric: NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT as after ``-m`` of ``maagiqa score``, a metric that
             ``pyiqa.create_metric`` gave, or a list of these.
         device: of metrics that are made here, as in torch; by default CUDA where there is one. A metric that is made
@@ -66,7 +66,13 @@ def score(
     return ScoreTable(score_given(given, metrics, batch_size, workers), list(metrics)).as_frame()
 
 
-def score_given(images: Sequence[GivenImage], metrics: Metrics, batch_size: int, workers: int) -> list[ImageScores]:
+def score_given(
+    images: Sequence[GivenImage],
+    metrics: Metrics,
+    batch_size: int,
+    workers: int,
+    readers: Mapping[str, Reader] = NO_READERS,
+) -> list[ImageScores]:
     """Scores of images in their order, by metrics that are made.
 
     Raises:
@@ -74,6 +80,6 @@ def score_given(images: Sequence[GivenImage], metrics: Metrics, batch_size: int,
     """
     require_integer("score", "batch_size", batch_size, minimum=1)
     require_integer("score", "workers", workers, minimum=0)
-    for _ in score_decoded(read_ahead(images, workers), metrics, batch_size=batch_size):
+    for _ in score_decoded(read_ahead(images, workers), metrics, batch_size=batch_size, readers=readers):
         pass  # each fills in its own
     return [image.scores for image in images]

@@ -7,7 +7,8 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyiqa
 import torch
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Metrics = Mapping[str, torch.nn.Module]
 Maker = Callable[[str | None], torch.nn.Module]  # of a device as in torch; None for the default
+Reader = Callable[[Any], Sequence[float]]  # of a metric's details, such as MAAGIQA's, to a value of each image
+NO_READERS: Mapping[str, Reader] = MappingProxyType({})
 ONE_AT_A_TIME = frozenset({"qalign", "qalign_4bit", "qalign_8bit"})  # metrics that take no batch
 WAITING_BATCHES = 4  # how many batches' worth of odd-sized images may wait for company
 
@@ -33,13 +36,14 @@ WAITING_BATCHES = 4  # how many batches' worth of odd-sized images may wait for 
 class ImageScores:
     """One image: its scores by metric, the reasons where there is none, and gate weights of metrics that have any.
 
-    Explanations are there where they were asked for.
+    Explanations are there where they were asked for, and readings of metrics that a reader was given for.
     """
 
     path: ImagePath
     scores: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     gates: dict[str, list[float]] = field(default_factory=dict)
+    readings: dict[str, float] = field(default_factory=dict)
     explanations: dict[str, Explanation] = field(default_factory=dict)
 
     @property
@@ -125,7 +129,12 @@ def score_images(
 
 
 def score_decoded(
-    decoded: Iterable[Decoded], metrics: Metrics, *, batch_size: int = 8, fatal: tuple[type[Exception], ...] = ()
+    decoded: Iterable[Decoded],
+    metrics: Metrics,
+    *,
+    batch_size: int = 8,
+    fatal: tuple[type[Exception], ...] = (),
+    readers: Mapping[str, Reader] = NO_READERS,
 ) -> Iterator[ImageScores]:
     """Score images that are decoded; else as ``score_images``.
 
@@ -135,6 +144,7 @@ def score_decoded(
         metrics: created metrics by name.
         batch_size: images of one size scored at once.
         fatal: errors of a metric that are no image's fault; they are raised.
+        readers: by metric, what to read from its details beside score and gate.
 
     Yields:
         What was to be filled in, once it is.
@@ -143,7 +153,7 @@ def score_decoded(
         if isinstance(images, str):
             results[0].errors[""] = images
         else:
-            _score_batch(results, images, metrics, fatal)
+            _score_batch(results, images, metrics, _Manner(fatal, readers))
         del images  # before the next batch is decoded
         yield from results
 
@@ -185,61 +195,69 @@ def _batches_of_one_size(
         yield release(kind)
 
 
+class _Manner(NamedTuple):
+    """How a batch is scored: errors that are raised, and what to read from details by metric."""
+
+    fatal: tuple[type[Exception], ...]
+    readers: Mapping[str, Reader]
+
+
 class _Outcome(NamedTuple):
-    """What a metric made of one image: a score or a reason, and gate weights if it has any."""
+    """What a metric made of one image: a score or a reason, and gate weights and a reading if it has any."""
 
     score: float | None
     error: str = ""
     gate: list[float] | None = None
+    reading: float | None = None
 
 
-def _score_batch(
-    results: Sequence[ImageScores], images: torch.Tensor, metrics: Metrics, fatal: tuple[type[Exception], ...]
-) -> None:
+def _score_batch(results: Sequence[ImageScores], images: torch.Tensor, metrics: Metrics, manner: _Manner) -> None:
     x = images if images.is_floating_point() else images.float().div_(255)
     for name, metric in metrics.items():
-        for result, outcome in zip(results, _outcomes(name, metric, x, fatal), strict=True):
+        for result, outcome in zip(results, _outcomes(name, metric, x, manner), strict=True):
             if outcome.score is None:
                 result.errors[name] = outcome.error
                 continue
             result.scores[name] = outcome.score
             if outcome.gate is not None:
                 result.gates[name] = outcome.gate
+            if outcome.reading is not None:
+                result.readings[name] = outcome.reading
 
 
-def _outcomes(
-    name: str, metric: torch.nn.Module, x: torch.Tensor, fatal: tuple[type[Exception], ...]
-) -> list[_Outcome]:
+def _outcomes(name: str, metric: torch.nn.Module, x: torch.Tensor, manner: _Manner) -> list[_Outcome]:
     """Score a batch; where that fails, each image by itself, so that one cannot spoil the others."""
     one_by_one = len(x) > 1 and name in ONE_AT_A_TIME
     try:
         if not one_by_one:
-            return _call(metric, x)
-    except fatal:
+            return _call(metric, x, manner.readers.get(name))
+    except manner.fatal:
         raise
     except Exception as error:
         if len(x) == 1:
             return [_Outcome(None, short_reason(error))]
-    return [_outcomes(name, metric, image[None], fatal)[0] for image in x]
+    return [_outcomes(name, metric, image[None], manner)[0] for image in x]
 
 
 @torch.no_grad()
-def _call(metric: torch.nn.Module, x: torch.Tensor) -> list[_Outcome]:
-    gates = [None] * len(x)
-    if _has_details(metric):
+def _call(metric: torch.nn.Module, x: torch.Tensor, reader: Reader | None) -> list[_Outcome]:
+    gates: Sequence[list[float] | None] = [None] * len(x)
+    readings: Sequence[float | None] = [None] * len(x)
+    if has_details(metric):
         output = metric(x, return_details=True)
         scores, gates = output.score, output.gate.detach().float().tolist()
+        readings = reader(output) if reader else readings
     else:
         scores = metric(x)
     values = scores.detach().float().reshape(-1).tolist()
     if len(values) != len(x):
         raise RuntimeError(f"{len(values)} scores for {len(x)} images")
     return [
-        _Outcome(value, gate=gate) if math.isfinite(value) else _Outcome(None, f"the metric gave {value}")
-        for value, gate in zip(values, gates, strict=True)
+        _Outcome(value, "", gate, reading) if math.isfinite(value) else _Outcome(None, f"the metric gave {value}")
+        for value, gate, reading in zip(values, gates, readings, strict=True)
     ]
 
 
-def _has_details(metric: torch.nn.Module) -> bool:
+def has_details(metric: torch.nn.Module) -> bool:
     """Whether the metric tells its gate weights when asked, as MAAGIQA does."""
     return "return_details" in inspect.signature(getattr(metric, "net", metric).forward).parameters

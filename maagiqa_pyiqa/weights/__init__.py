@@ -18,3 +18,8 @@ def packaged_graph(backbone: str) -> Path:
 def packaged_scores(name: str) -> Path:
     """Path at which the package keeps the distribution of a network's scores, whether it is known or not."""
     return Path(__file__).with_name(f"{name}_scores.json")
+
+
+def packaged_scales() -> Path:
+    """Path at which the package keeps where scores of metrics lie on AGIQA-3k."""
+    return Path(__file__).with_name("scales.json")

@@ -1,0 +1,9 @@
+"""Rewards for who trains or guides a generator: ``make_reward``, see docs/reward.md.
+
+On top of ``api`` and ``metrics``: ``members`` parses what a reward is made of, ``normalisation`` brings scores to one
+scale, ``callable`` is what training code calls.
+"""
+
+from maagiqa_pyiqa.reward.callable import Info, Reward, RewardError, make_reward
+
+__all__ = ["Info", "Reward", "RewardError", "make_reward"]

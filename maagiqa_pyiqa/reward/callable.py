@@ -1,0 +1,202 @@
+"""What training code calls: ``(images, prompts, metadata) -> (scores, info)``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict, get_args
+
+import numpy as np
+import torch
+
+from maagiqa_pyiqa.api.given_images import Inputs, name_images
+from maagiqa_pyiqa.api.scorers import create_all
+from maagiqa_pyiqa.api.scoring import score_given
+from maagiqa_pyiqa.reward.gradients import score_with_gradients
+from maagiqa_pyiqa.reward.judgement import Judgement, of_results
+from maagiqa_pyiqa.reward.members import Member, MetricWeights, parse_members
+from maagiqa_pyiqa.reward.normalisation import Normalisation
+from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.options import require_choice, require_integer
+from maagiqa_pyiqa.support.per_process import PerProcess
+
+OnError = Literal["nan", "raise"]
+
+
+class Info(TypedDict):
+    """What stands behind scores; every list and array has an entry for each image.
+
+    Attributes:
+        errors: why an image has no score, None where it has one.
+        raw: scores by metric as the metric gives them, float32, NaN where there is none.
+        gates: by metric that mixes experts their weights, quality last, None where there are none.
+    """
+
+    errors: list[str | None]
+    raw: dict[str, np.ndarray]
+    gates: dict[str, list[list[float] | None]]
+
+
+class RewardError(RuntimeError):
+    """Images without a score where that is not to be NaN, or not one image with a score.
+
+    Attributes:
+        errors: for each image the reason, None where it has a score.
+    """
+
+    def __init__(self, errors: Sequence[str | None]) -> None:
+        self.errors = list(errors)
+        place, reason = next((place, error) for place, error in enumerate(self.errors) if error)
+        failed = sum(error is not None for error in self.errors)
+        super().__init__(f"{failed} of {len(self.errors)} images could not be scored; images[{place}]: {reason}")
+
+    def __reduce__(self) -> tuple[type[RewardError], tuple[list[str | None]]]:
+        return RewardError, (self.errors,)
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward of images, higher for better ones; make it by ``make_reward``.
+
+    It holds names and options only, so that it goes through pickle to other processes; each makes the metrics when it
+    first scores. Threads may share it: they take turns.
+
+    Attributes:
+        members: metrics with their weights and scales.
+        device: as in torch; None for CUDA where there is one.
+        batch_size: images of one size scored at once.
+        workers: threads that decode.
+        on_error: what becomes of an image that cannot be scored.
+        differentiable: whether scores carry gradients.
+    """
+
+    members: tuple[Member, ...]
+    device: str | None = None
+    batch_size: int = 8
+    workers: int = 2
+    on_error: OnError = "nan"
+    differentiable: bool = False
+    _metrics: PerProcess[dict[str, torch.nn.Module]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        require_integer("make_reward", "batch_size", self.batch_size, minimum=1)
+        require_integer("make_reward", "workers", self.workers, minimum=0)
+        require_choice("make_reward", "on_error", self.on_error, get_args(OnError))
+        make = functools.partial(_create, self.members, self.device, self.differentiable)
+        object.__setattr__(self, "_metrics", PerProcess(make))
+
+    def prepare(self) -> None:
+        """Make the metrics now, which the first call would do.
+
+        Raises:
+            ValueError: one cannot run here; says why.
+        """
+        with self._metrics.lent():
+            pass
+
+    def __call__(
+        self, images: Inputs, prompts: Sequence[str] | None = None, metadata: object = None
+    ) -> tuple[Any, Info]:
+        """Score images.
+
+        Args:
+            images: a tensor (N, 3, H, W) in [0, 1], an array (N, H, W, 3) of uint8, or a list of PIL images, paths and
+                other images as ``maagiqa_pyiqa.score`` takes them. A differentiable reward takes such a tensor alone.
+            prompts: one an image. The metrics judge images by themselves, so that only their number is looked at.
+            metadata: not looked at; trainers hand it to every reward.
+
+        Returns:
+            Scores (N,), float32, higher for better images, NaN for an image that could not be scored: a numpy array,
+            of a differentiable reward a tensor on the images' device. And what stands behind them.
+
+        Raises:
+            TypeError: what is no image.
+            ValueError: another shape or type, another number of prompts, or a metric that cannot run here.
+            RewardError: no image could be scored, or with ``on_error='raise'`` one could not.
+        """
+        judgement = self._with_gradients(images) if self.differentiable else self._without(images)
+        count = len(judgement.errors)
+        if prompts is not None and len(prompts) != count:
+            raise InputError(f"there are {len(prompts)} prompts for {count} images; give one an image, or none.")
+        failed = sum(error is not None for error in judgement.errors)
+        if failed and (failed == count or self.on_error == "raise"):
+            raise RewardError(judgement.errors)
+        return self._combine(judgement.raw), _info(judgement)
+
+    def _without(self, images: Inputs) -> Judgement:
+        given = name_images(images)
+        with self._metrics.lent() as metrics:
+            results = score_given(given, metrics, self.batch_size, self.workers)
+        return of_results(results, list(metrics))
+
+    def _with_gradients(self, images: Inputs) -> Judgement:
+        with self._metrics.lent() as metrics:
+            return score_with_gradients(images, metrics, self.device, self.batch_size)
+
+    def _combine(self, raw: Mapping[str, Any]) -> Any:
+        """The weighted sum of the scores of each image, float32."""
+        total = sum(member.share(raw[member.name]) for member in self.members)
+        return total.float() if torch.is_tensor(total) else np.asarray(total, np.float32)
+
+
+def make_reward(
+    metric: MetricWeights = "maagiqa-lite",
+    *,
+    device: str | torch.device | None = None,
+    batch_size: int = 8,
+    workers: int = 2,
+    normalize: Normalisation = None,
+    on_error: OnError = "nan",
+    differentiable: bool = False,
+    semantics: str | None = None,
+) -> Reward:
+    """Make a reward as trainers of generators call it, ``(images, prompts, metadata) -> (scores, info)``.
+
+    Args:
+        metric: NAME, NAME=CHECKPOINT or LABEL=NAME=CHECKPOINT as after ``-m`` of ``maagiqa score``, or a mapping of
+            these to weights, ``{'maagiqa-lite': 0.7, 'piqe': -0.3}``, whose weighted sum is the reward. A weight has
+            the sign of its metric's direction, negative where lower scores are better, and multiplies the score as it
+            is where ``normalize`` is None. A single metric of which lower scores are better counts negatively.
+        device: as in torch; by default CUDA where there is one.
+        batch_size: images of one size scored at once.
+        workers: threads that decode files; 0 decodes in the thread that calls.
+        normalize: scale of each metric's scores before they are weighed: ``mos`` (0 to 5), ``unit`` (0 to 1) or
+            ``zscore``, with constants measured on AGIQA-3k; None, as they are. No scale is cut off at its ends.
+        on_error: ``nan`` gives an image that cannot be scored NaN, with the reason in ``info``; ``raise`` raises.
+        differentiable: scores are tensors that carry gradients to the images; see ``Reward``.
+        semantics: where metrics that take semantic features have them from, as ``--semantics``.
+
+    Raises:
+        TypeError, ValueError: an unknown metric (nearest named), a weight of the wrong sign, an option that does not
+            exist, or a scale that is not known of a metric.
+        FileNotFoundError: no such checkpoint.
+
+    Examples:
+        >>> import torch
+        >>> from maagiqa_pyiqa.reward import make_reward
+        >>> reward = make_reward({"maagiqa-lite": 0.7, "piqe": -0.3}, normalize="unit", device="cpu")
+        >>> scores, info = reward(torch.full((2, 3, 64, 64), 0.5), prompts=["a wall", "a wall"])
+        >>> scores.shape, sorted(info["raw"]), info["errors"]
+        ((2,), ['maagiqa-lite', 'piqe'], [None, None])
+    """
+    members = parse_members(metric, normalize, semantics)
+    place = None if device is None else str(device)
+    return Reward(members, place, batch_size, workers, on_error, differentiable)
+
+
+def _create(members: Sequence[Member], device: str | None, differentiable: bool) -> dict[str, torch.nn.Module]:
+    metrics = create_all({member.name: member.entrant.source.create for member in members}, device)
+    if differentiable:
+        for metric in metrics.values():
+            metric.requires_grad_(False)  # gradients are for the images
+    return metrics
+
+
+def _info(judgement: Judgement) -> Info:
+    raw = {name: _plain(values) for name, values in judgement.raw.items()}
+    return Info(errors=judgement.errors, raw=raw, gates=judgement.gates)
+
+
+def _plain(values: np.ndarray | torch.Tensor) -> np.ndarray:
+    return np.asarray(values.detach().cpu() if torch.is_tensor(values) else values, np.float32)
