@@ -39,6 +39,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", metavar="DIR", help="where scores and report go (default: benchmark/DATASET)")
     add_keep(parser)
     add_resampling(parser, resamples=None, seed=None, seeded=" and of metrics that crop")
+    parser.add_argument(
+        "--resample-by",
+        metavar="WHAT",
+        help="prompt (default: images of a prompt are drawn together, where there are prompts) or image",
+    )
     add_scoring_arguments(parser, batch_size=None, workers=None)
     parser.add_argument("--retry-failed", action="store_true", default=None, help="try images again that failed before")
     parser.add_argument("--baseline", metavar="NAME", help="metric that the report holds the best against")

@@ -6,19 +6,20 @@ import dataclasses
 import hashlib
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import compress
 
 import numpy as np
 
-from maagiqa_pyiqa.agreement.bootstrap import Resampling, estimate, p_against_best
+from maagiqa_pyiqa.agreement.bootstrap import Resampling, compare_with_best, estimate
 from maagiqa_pyiqa.agreement.statistics import Judged, judge
-from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, BenchmarkData, RatedImage
+from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, BenchmarkData, RatedImage, clusters_of
 from maagiqa_pyiqa.leaderboard.published import find_published, load_published
 from maagiqa_pyiqa.leaderboard.results import (
     Cell,
     Dataset,
-    Figures,
     GroupRow,
     Participant,
     Published,
@@ -43,7 +44,7 @@ def build_results(
     """Compare the participants and gather everything.
 
     Args:
-        data: images and MOS.
+        data: images and MOS; images of one prompt are resampled together where it has a column of prompts.
         scored: what came of each participant.
         pixel_keys: keys of the images that can be read, by name.
         seed: of the resamples.
@@ -59,7 +60,7 @@ def build_results(
         resamples=resamples,
         environment=describe_environment(),
         dataset=dataset,
-        participants=tuple(_participant(one) for one in scored),
+        participants=tuple(_participant(one, _is_zero_shot(one, data, pixel_keys)) for one in scored),
         splits={split: _split(data, split, scored, pixel_keys, resampling) for split in data.splits},
         images=tuple(_image(image, scored) for image in data.images),
     )
@@ -75,6 +76,7 @@ def _dataset(data: BenchmarkData, pixel_keys: Mapping[str, bytes]) -> Dataset:
         identical_images=_identical(data.images, pixel_keys),
         mos_range=data.mos_range,
         group_columns=data.group_columns,
+        resampled_by=data.prompt_column,
     )
 
 
@@ -88,7 +90,7 @@ def _identical(images: Sequence[RatedImage], pixel_keys: Mapping[str, bytes]) ->
     return tuple(tuple(image.name for image in same) for same in disputed)
 
 
-def _participant(scores: EntrantScores) -> Participant:
+def _participant(scores: EntrantScores, zero_shot: bool | None) -> Participant:
     entrant, identity, cost = scores.entrant, scores.identity, scores.cost
     return Participant(
         name=entrant.name,
@@ -96,6 +98,7 @@ def _participant(scores: EntrantScores) -> Participant:
         kind=entrant.kind,
         lower_better=entrant.lower_better,
         trained_on=entrant.trained_on,
+        zero_shot=zero_shot,
         options=readable(identity.options if identity else entrant.source.options),
         weights_sha256=identity.weights_sha256 if identity else None,
         version=identity.version if identity else code_version(),
@@ -132,7 +135,8 @@ def _split(
 ) -> Split:
     images = [data.images[position] for position in data.positions(split)]
     mos = np.array([image.mos for image in images])
-    weights = resampling.draw(len(images))
+    clusters = clusters_of([image.columns for image in images], data.prompt_column)
+    weights = resampling.draw(len(images), clusters)
     oriented = {one.entrant.name: _oriented(one, images) for one in scored}
     published = _published(data, split, scored)
     rows, judged = [], {}
@@ -143,9 +147,22 @@ def _split(
             seen = _count_seen(one, data, images, pixel_keys)
             rows.append(dataclasses.replace(row, published=published.pop(name, None), seen_in_training=seen))
     rows.sort(key=_place)
-    groups = {column: _groups(images, column, oriented, judged, resampling) for column in data.group_columns}
-    compared = _compare_with_best(rows, oriented, mos, weights)
-    return Split(part=data.part, images=len(images), rows=compared, published_only=published, groups=groups)
+    grouping = _Grouping(oriented, judged, clusters, resampling)
+    groups = {column: grouping.figures(images, column) for column in data.group_columns}
+    return Split(
+        part=data.part,
+        images=len(images),
+        prompts=_count_prompts(clusters),
+        rows=_with_tests(rows, oriented, mos, weights),
+        published_only=published,
+        groups=groups,
+    )
+
+
+def _count_prompts(clusters: Sequence[Hashable] | None) -> int | None:
+    """How many prompts are resampled; None where no two images share one."""
+    found = len(set(clusters or ()))
+    return found if clusters is not None and found < len(clusters) else None
 
 
 def _published(data: BenchmarkData, split: str, scored: Sequence[EntrantScores]) -> dict[str, Published]:
@@ -176,6 +193,12 @@ def _count_seen(
     return sum(known.holds(pixel_keys.get(image.name, b"")) for image in images)
 
 
+def _is_zero_shot(scores: EntrantScores, data: BenchmarkData, pixel_keys: Mapping[str, bytes]) -> bool | None:
+    """Whether a participant is known to have seen nothing of the dataset; another table may hold the same images."""
+    zero_shot = scores.entrant.is_zero_shot(data.dataset)
+    return zero_shot and not _count_seen(scores, data, data.images, pixel_keys)
+
+
 def _row(name: str, oriented: np.ndarray, mos: np.ndarray, weights: np.ndarray) -> tuple[Row, Judged]:
     """Figures of one metric over the images that it has scored."""
     has_score = np.isfinite(oriented)
@@ -190,44 +213,52 @@ def _oriented(scores: EntrantScores, images: Sequence[RatedImage]) -> np.ndarray
     return np.array([sign * scores.scores.get(image.name, math.nan) for image in images])
 
 
-def _compare_with_best(
+def _with_tests(
     rows: Sequence[Row], oriented: Mapping[str, np.ndarray], mos: np.ndarray, weights: np.ndarray
 ) -> tuple[Row, ...]:
     """Rows with their distance to the best, which is the first with a SRCC."""
     defined = [row.name for row in rows if row.figures["srcc"]]
     best = next(iter(defined), None)
-    p_values = p_against_best({name: oriented[name] for name in defined}, mos, best, weights) if best else {}
-    return tuple(
-        dataclasses.replace(row, is_best=row.name == best, p_against_best=p_values.get(row.name)) for row in rows
-    )
+    tests = compare_with_best({name: oriented[name] for name in defined}, mos, best, weights) if best else {}
+    rows = [
+        dataclasses.replace(row, p_against_best=tests[row.name].p_value, detectable=tests[row.name].detectable)
+        if row.name in tests
+        else row
+        for row in rows
+    ]
+    return tuple(dataclasses.replace(row, is_best=row.name == best) for row in rows)
 
 
 # -------------------------------------------------------------------------------------------------------------- groups
 
 
-def _groups(
-    images: Sequence[RatedImage],
-    column: str,
-    oriented: Mapping[str, np.ndarray],
-    judged: Mapping[str, Judged],
-    resampling: Resampling,
-) -> tuple[GroupRow, ...]:
-    """Figures by the values of a column, as far as a metric has scores; fitted ones by the split's fit."""
-    values = np.array([_label(image.columns[column]) for image in images])
-    rows = []
-    for group in sorted(set(values), key=lambda value: (value == NO_GROUP, value)):
-        for name, of_split in judged.items():
-            members = of_split.only(values[np.isfinite(oriented[name])] == group)
-            figures = _group_figures(members, resampling)
-            rows.append(GroupRow(group=str(group), name=name, n=len(members.mos), figures=figures))
-    return tuple(rows)
+@dataclass(frozen=True)
+class _Grouping:
+    """What figures by group are made of: oriented and judged scores by participant, and how images are resampled."""
+
+    oriented: Mapping[str, np.ndarray]
+    judged: Mapping[str, Judged]
+    clusters: Sequence[Hashable] | None
+    resampling: Resampling
+
+    def figures(self, images: Sequence[RatedImage], column: str) -> tuple[GroupRow, ...]:
+        """Figures by the values of a column, as far as a metric has scores; fitted ones by the split's fit."""
+        values = np.array([_label(image.columns[column]) for image in images])
+        return tuple(
+            self._row(group, name, values == group)
+            for group in sorted(set(values), key=lambda value: (value == NO_GROUP, value))
+            for name in self.judged
+        )
+
+    def _row(self, group: str, name: str, inside: np.ndarray) -> GroupRow:
+        has_score = np.isfinite(self.oriented[name])
+        members = self.judged[name].only(inside[has_score])
+        if len(members.mos) < MIN_IMAGES:
+            return GroupRow(group=str(group), name=name, n=len(members.mos), figures=dict.fromkeys(GROUP_STATISTICS))
+        clusters = None if self.clusters is None else [*compress(self.clusters, inside & has_score)]
+        figures = estimate(members, self.resampling.draw(len(members.mos), clusters), GROUP_STATISTICS)
+        return GroupRow(group=str(group), name=name, n=len(members.mos), figures=figures)
 
 
 def _label(cell: Cell) -> str:
     return NO_GROUP if cell is None else str(cell)
-
-
-def _group_figures(members: Judged, resampling: Resampling) -> Figures:
-    if len(members.mos) < MIN_IMAGES:
-        return dict.fromkeys(GROUP_STATISTICS)
-    return estimate(members, resampling.draw(len(members.mos)), GROUP_STATISTICS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas
 from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset, read_table
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset
-from maagiqa_pyiqa.data.splits import FOLD_SPLITS, FOLDS, PARTS, SPLITS, make_split
+from maagiqa_pyiqa.data.splits import FOLD_SPLITS, FOLDS, PARTS, SPLITS, make_split, normalised_prompt
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest, require_choice
 
@@ -77,7 +77,8 @@ class RatedImage:
 class BenchmarkData:
     """Images to be scored, each once however many splits it is in.
 
-    ``names`` and ``prompts`` are those of the whole dataset, in the order of its CSV.
+    ``names`` and ``prompts`` are those of the whole dataset, in the order of its CSV; ``prompt_column`` is None where
+    there are no prompts.
     """
 
     dataset: str
@@ -89,6 +90,7 @@ class BenchmarkData:
     part: str
     mos_range: tuple[float, float]
     group_columns: tuple[str, ...]
+    prompt_column: str | None
     names: tuple[str, ...]
     prompts: tuple[str, ...] | None
 
@@ -148,9 +150,23 @@ def load_data(choice: DatasetChoice) -> BenchmarkData:
         part=choice.part,
         mos_range=source.mos_range,
         group_columns=source.group_columns,
+        prompt_column=source.prompt_column if prompts is not None else None,
         names=tuple(str(name) for name in table[source.path_column]),
         prompts=tuple(prompts) if prompts is not None else None,
     )
+
+
+def clusters_of(rows: Iterable[Mapping[str, Any]], prompt_column: str | None) -> list[Hashable] | None:
+    """What each image is resampled with: its prompt, or itself where its cell is empty; None without a column.
+
+    Args:
+        rows: columns of the images.
+        prompt_column: what holds the prompts.
+    """
+    if prompt_column is None:
+        return None
+    prompts = [row.get(prompt_column) for row in rows]
+    return [place if prompt is None else normalised_prompt(prompt) for place, prompt in enumerate(prompts)]
 
 
 def _public(choice: DatasetChoice) -> _Source:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
-from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data
+from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data, is_zero_shot
 from maagiqa_pyiqa.metrics.creation import create_metric, create_network
 from maagiqa_pyiqa.metrics.scoring import check_metric_names, is_lower_better
 from maagiqa_pyiqa.support.devices import default_device
@@ -98,6 +98,11 @@ class Entrant:
     def kind(self) -> Kind:
         """What is scored with."""
         return self.source.kind
+
+    def is_zero_shot(self, dataset: str) -> bool | None:
+        """Whether it is known to have been trained on nothing of a dataset; None where that is not known."""
+        published = self.kind == "metric" and not self.source.options
+        return is_zero_shot(dataset, self.source.metric if published else None, self.trained_on)
 
     @property
     def score_range(self) -> str | None:

@@ -35,6 +35,7 @@ class Participant:
     """One metric, checkpoint or column of scores that was asked for, whatever became of it.
 
     ``spec`` is what the user wrote; ``trained_on`` the public data its weights are known to have been trained on.
+    ``zero_shot`` says whether they are known to have seen nothing of this dataset; None where that is not known.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Participant:
     kind: Literal["metric", "checkpoint", "scores"]
     lower_better: bool
     trained_on: TrainingData | None
+    zero_shot: bool | None
     options: Mapping[str, object]
     weights_sha256: str | None
     version: str
@@ -59,7 +61,8 @@ class Row:
     """Figures of one participant on the ``n`` images of a split that it has scored.
 
     ``logistic`` maps oriented scores to the MOS scale (top, bottom, middle, width); ``seen_in_training`` counts the
-    images that the weights are known to have been trained on.
+    images that the weights are known to have been trained on. Of another than the best, ``p_against_best`` is that both
+    have the same SRCC, and ``detectable`` the smallest difference to it that these images show, see ``PairedTest``.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Row:
     seen_in_training: int = 0
     is_best: bool = False
     p_against_best: float | None = None
+    detectable: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +90,13 @@ class GroupRow:
 class Split:
     """One part of one split: rows best SRCC first, those trained on its images last; groups by column.
 
-    ``published_only`` is what is published of participants without a row.
+    ``prompts`` counts the prompts of the images where whole prompts were resampled, else it is None. ``published_only``
+    is what is published of participants without a row.
     """
 
     part: str
     images: int
+    prompts: int | None
     rows: tuple[Row, ...]
     published_only: Mapping[str, Published]
     groups: Mapping[str, tuple[GroupRow, ...]]
@@ -100,7 +106,8 @@ class Split:
 class Dataset:
     """What was scored, with hashes of the CSV and of the decoded images.
 
-    ``identical_images`` are sets of names: the same pixels, and different MOS.
+    ``identical_images`` are sets of names: the same pixels, and different MOS. ``resampled_by`` is a column: images
+    with the same text in it are resampled together; None where images are resampled one by one.
     """
 
     name: str
@@ -111,6 +118,7 @@ class Dataset:
     identical_images: tuple[tuple[str, ...], ...]
     mos_range: tuple[float, float]
     group_columns: tuple[str, ...]
+    resampled_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from maagiqa_pyiqa.leaderboard.training_data import TrainingData
 from maagiqa_pyiqa.support.environment import Environment
 from maagiqa_pyiqa.support.errors import InputError
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def to_json(results: Results) -> str:

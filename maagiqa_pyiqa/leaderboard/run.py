@@ -17,10 +17,11 @@ from maagiqa_pyiqa.leaderboard.results_json import to_json
 from maagiqa_pyiqa.leaderboard.run_metrics import ScoringOptions, score_entrants
 from maagiqa_pyiqa.metrics.score_store import ScoreStore
 from maagiqa_pyiqa.support.files import write_whole
-from maagiqa_pyiqa.support.options import parse_options, reject_unknown, require_integer
+from maagiqa_pyiqa.support.options import parse_options, reject_unknown, require_choice, require_integer
 
 STORE = "scores.sqlite"
 RESULTS = "results.json"
+RESAMPLE_BY = ("prompt", "image")
 LISTS = ("metrics", "split", "where", "group_columns")  # options of which one may be written without a list
 
 
@@ -30,8 +31,9 @@ class BenchmarkOptions:
 
     ``metrics`` are words as after ``-m``, or mappings, see ``entrants.py``; without any, DEFAULT_METRICS.
     ``semantics`` is where metrics that take semantic features have them from, ``keep`` a folder that keeps the scores
-    in place of ``out``. ``baseline`` and ``where`` are for the report, see ``report.write_report``. An option file
-    names the keys of ``data`` and ``scoring`` beside the others.
+    in place of ``out``. ``resample_by`` ``prompt`` resamples images of one prompt together, as far as there are
+    prompts, and ``image`` each by itself. ``baseline`` and ``where`` are for the report, see ``report.write_report``.
+    An option file names the keys of ``data`` and ``scoring`` beside the others.
     """
 
     data: DatasetChoice
@@ -41,11 +43,13 @@ class BenchmarkOptions:
     out: str | None = None
     keep: str | None = None
     resamples: int = 1000
+    resample_by: str = "prompt"
     baseline: str | None = None
     where: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_integer("benchmark", "resamples", self.resamples, minimum=1)
+        require_choice("benchmark", "resample_by", self.resample_by, RESAMPLE_BY)
 
     @property
     def folder(self) -> Path:
@@ -93,6 +97,8 @@ def run_benchmark(options: BenchmarkOptions) -> Results:
     named = parse_entrants(options.metrics) if options.metrics else default_entrants()
     entrants = with_semantics(named, options.semantics)
     data = load_data(options.data)
+    if options.resample_by == "image":
+        data = dataclasses.replace(data, prompt_column=None)
     _check_report_options(options, entrants, data)
     with ScoreStore(Path(options.keep or options.folder).expanduser() / STORE) as store:
         scored, pixel_keys = score_entrants(entrants, data.images, store, options.scoring)

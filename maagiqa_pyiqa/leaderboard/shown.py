@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from maagiqa_pyiqa.agreement.bootstrap import Estimate
+from maagiqa_pyiqa.agreement.bootstrap import CONFIDENCE, Estimate
 from maagiqa_pyiqa.agreement.statistics import STATISTICS
 from maagiqa_pyiqa.leaderboard.results import Published, Results, Row
 
@@ -57,6 +57,23 @@ def _why_undefined(results: Results, split: str, name: str) -> str:
     if len({image.mos for image in images}) == 1:
         return f"all {len(images)} images have the same MOS, {images[0].mos:g}"
     return "it gives every image the same score"
+
+
+def describe_power(results: Results, split: str) -> str:
+    """A sentence on how small a distance to the best a split's images can show; empty where nothing is compared."""
+    content = results.splits[split]
+    seen = {row.name for row in content.rows if row.seen_in_training}
+    found = {row.name: row.detectable for row in content.rows if row.detectable is not None and row.name not in seen}
+    if not found:
+        return ""
+    least, most = min(found, key=lambda name: found[name]), max(found, key=lambda name: found[name])
+    others = f" to {found[most]:.3f} (of {most})" if len(found) > 1 else ""
+    prompts = f" of {content.prompts} prompts" if content.prompts else ""
+    return (
+        f"Distances in SRCC to the best under {found[least]:.3f} (of {least}){others} cannot be seen with "
+        f"{content.images} images{prompts}: the paired test at p {1 - CONFIDENCE:.2f} misses them more often than one "
+        "time in five."
+    )
 
 
 def name_identical_images(sets: Sequence[Sequence[str]]) -> str:

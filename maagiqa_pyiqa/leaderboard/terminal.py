@@ -7,7 +7,7 @@ from collections.abc import Callable
 from maagiqa_pyiqa.agreement.bootstrap import Estimate
 from maagiqa_pyiqa.agreement.statistics import STATISTICS, Statistic
 from maagiqa_pyiqa.leaderboard.results import Participant, Published, Results, Row
-from maagiqa_pyiqa.leaderboard.shown import published_of, shown_figure, undefined_figures, write_p
+from maagiqa_pyiqa.leaderboard.shown import describe_power, published_of, shown_figure, undefined_figures, write_p
 from maagiqa_pyiqa.support.text import printable
 
 NONE = "-"
@@ -20,8 +20,9 @@ def as_ranking(results: Results, split: str) -> str:
     others = [participant for participant in results.participants if participant.name not in ranked]
     width = max(len(name) for name in ("published", *(printable(one.name) for one in results.participants)))
     titles = _columns(lambda statistic: statistic.title)
+    prompts = f" of {part.prompts} prompts, which were resampled" if part.prompts else ""
     lines = [
-        f"{printable(results.dataset.name)}, split {split}, part {part.part}: {part.images} images",
+        f"{printable(results.dataset.name)}, split {split}, part {part.part}: {part.images} images{prompts}",
         f"rank  {'metric':<{width}}  {titles}  95 % of SRCC      p vs best  images",
     ]
     for rank, row in enumerate(part.rows, start=1):
@@ -34,7 +35,8 @@ def as_ranking(results: Results, split: str) -> str:
         for row in part.rows
         if row.seen_in_training
     ]
-    return "\n".join([*lines, *map(printable, undefined_figures(results, split))])
+    notes = filter(None, [*undefined_figures(results, split), describe_power(results, split)])
+    return "\n".join([*lines, *map(printable, notes)])
 
 
 def _columns(write: Callable[[Statistic], str]) -> str:

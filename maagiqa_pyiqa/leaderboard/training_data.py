@@ -1,7 +1,8 @@
-"""Which images of a dataset a participant's weights were trained on, as far as that is known.
+"""What a participant's weights were trained on, as far as that is known, and so whether its scores are zero-shot.
 
 Known is it of our published weights, of what an experiment of ``maagiqa train`` left (its checkpoints and its
-``test_scores.csv``), and of what an option file says by ``trained_on: {dataset: agiqa-3k, split: official}``.
+``test_scores.csv``), and of what an option file says by ``trained_on: {dataset: agiqa-3k, split: official}``; and of
+metrics of pyiqa that none of it are of the public datasets.
 """
 
 from __future__ import annotations
@@ -40,12 +41,43 @@ class TrainingData:
 OF_PUBLISHED_WEIGHTS = MappingProxyType(
     dict.fromkeys(("maagiqa", "maagiqa-lite", "maagiqa-lite-2026a"), TrainingData(dataset="agiqa-3k"))
 )
+# what metrics of pyiqa, with the weights it fetches for them, were fitted to, by their papers: nothing generated, so no
+# image of PUBLIC_DATASETS
+TRAINED_ON_PHOTOGRAPHS = MappingProxyType(
+    {
+        "brisque": "LIVE",
+        "niqe": "undistorted photographs, without ratings",
+        "ilniqe": "undistorted photographs, without ratings",
+        "piqe": "nothing",
+        "hyperiqa": "KonIQ-10k",
+        "maniqa": "KonIQ-10k",
+        "dbcnn": "KonIQ-10k",
+        "musiq": "KonIQ-10k",
+        "clipiqa": "CLIP's pairs of image and text, without ratings",
+        "clipiqa+": "KonIQ-10k, on top of CLIP",
+        "one-align": "KonIQ-10k, SPAQ, KADID-10k, AVA and LSVQ",
+        "qalign": "KonIQ-10k, SPAQ, KADID-10k, AVA and LSVQ",
+    }
+)
 OWN_PARTS = frozenset({"part_column", "val_share", "test_share"})  # options that make other parts than a split's name
 
 
 def find_training_data(metric: str | None, file: str | None) -> TrainingData | None:
     """What is known of a metric with its published weights, or of a checkpoint or scores in a file."""
     return training_data_of_file(file) if file else OF_PUBLISHED_WEIGHTS.get(metric or "")
+
+
+def is_zero_shot(dataset: str, metric: str | None, known: TrainingData | None) -> bool | None:
+    """Whether weights are known to have been trained on nothing of a dataset; None where that is not known.
+
+    Args:
+        dataset: key of a public dataset, or whatever else was scored.
+        metric: of pyiqa with its published weights; None for any others.
+        known: what is known of the weights.
+    """
+    if known is not None:
+        return known.dataset != dataset
+    return True if metric in TRAINED_ON_PHOTOGRAPHS else None
 
 
 def training_data_of_file(file: str) -> TrainingData | None:

@@ -95,6 +95,7 @@ def make_results(images, metrics, failed=(), columns=("generator",), name="AGIQA
             identical_images=(),
             mos_range=(0, 5),
             group_columns=tuple(columns),
+            resampled_by=None,
         ),
         participants=tuple([_participant(metric) for metric in metrics] + [_failed(*pair) for pair in failed]),
         splits={split: _split(metrics, images, split, columns) for split in splits},
@@ -130,10 +131,14 @@ def _split(metrics, images, split, columns):
     inside = [image for image in images if split in image.splits]
     rows = [_row(metric, inside, metric.published if split == "official" else None) for metric in metrics]
     rows.sort(key=lambda row: -row.figures["srcc"].value)
-    rows = [replace(row, is_best=i == 0, p_against_best=(None, 0.2, 0.0004)[min(i, 2)]) for i, row in enumerate(rows)]
+    tests = ((None, None), (0.2, 0.012), (0.0004, 0.08))
+    rows = [
+        replace(row, is_best=i == 0, p_against_best=tests[min(i, 2)][0], detectable=tests[min(i, 2)][1])
+        for i, row in enumerate(rows)
+    ]
     ranked = sorted(metrics, key=lambda metric: [row.name for row in rows].index(metric.name))
     groups = {column: _groups(ranked, inside, column) for column in columns}
-    return Split(part="test", images=len(inside), rows=tuple(rows), published_only={}, groups=groups)
+    return Split(part="test", images=len(inside), prompts=None, rows=tuple(rows), published_only={}, groups=groups)
 
 
 def _row(metric, images, published=None):
@@ -167,6 +172,7 @@ def _participant(metric):
         kind="metric",
         lower_better=metric.lower_better,
         trained_on=TrainingData(dataset="agiqa-3k") if metric.gate else None,
+        zero_shot=False if metric.gate else None,
         options={"semantics": "visual"} if metric.gate else {},
         weights_sha256="0123456789abcdef" * 4,
         version="pyiqa 0.1.16",

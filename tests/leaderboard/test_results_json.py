@@ -36,7 +36,7 @@ def test_results_hold_everything_the_report_needs(options, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda content: content.update(schema=1), "expected schema 2, got 1; run the benchmark again"),
+        (lambda content: content.update(schema=2), "expected schema 3, got 2; run the benchmark again"),
         (lambda content: content.update(more=1), r"Results: unknown \['more'\], missing \[\]"),
         (lambda content: content.pop("seed"), r"Results: unknown \[\], missing \['seed'\]"),
         (lambda content: content["splits"]["all"]["rows"][0].update(rsme=None), r"figures: unknown \['rsme'\]"),

@@ -66,3 +66,19 @@ def test_weights_trained_on_parts_of_somebodys_own_may_have_seen_any_image(tmp_p
         folder = experiment(tmp_path / str(number), type="AGIQA3kDataset", **option)
         trained_on = parse_entrant(f"x=maagiqa-lite={folder}/models/net_best.pth").trained_on
         assert trained_on == TrainingData(dataset="agiqa-3k", split="all")
+
+
+@pytest.mark.parametrize(
+    ("spec", "dataset", "zero_shot"),
+    [
+        ("brisque", "agiqa-3k", True),
+        ("musiq", "csv", True),
+        ("maagiqa-lite", "agiqa-3k", False),
+        ("maagiqa-lite", "aigcqa-20k", True),
+        ("brightness", "agiqa-3k", None),
+        ({"name": "mine", "metric": "musiq", "options": {"pretrained": "ava"}}, "agiqa-3k", None),
+        ({"name": "mine", "metric": "brightness", "trained_on": {"dataset": "aigcqa-20k"}}, "agiqa-3k", True),
+    ],
+)
+def test_a_metric_is_zero_shot_where_its_training_data_are_known_and_others(spec, dataset, zero_shot):
+    assert parse_entrant(spec).is_zero_shot(dataset) is zero_shot

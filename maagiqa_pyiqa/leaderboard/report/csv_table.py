@@ -8,7 +8,9 @@ from maagiqa_pyiqa.leaderboard.report.view import failures, participants, publis
 from maagiqa_pyiqa.leaderboard.results import Results
 from maagiqa_pyiqa.support import csv_files
 
-PARTICIPANT = ("status", "reason", "lower_better", "device", "images_per_second", "parameters", "peak_memory_bytes")
+PARTICIPANT = (
+    "status", "reason", "lower_better", "zero_shot", "device", "images_per_second", "parameters", "peak_memory_bytes",
+)  # fmt: skip
 
 
 def as_csv(results: Results) -> str:
@@ -25,7 +27,8 @@ def as_csv(results: Results) -> str:
 def _columns(split: str) -> list[str]:
     figures = [f"{key}{end}" for key in STATISTICS for end in ("", "_low", "_high")]
     published = [f"published_{key}" for key in _published_keys()]
-    return [f"{split}_{name}" for name in ("images", "seen_in_training", *figures, "p_against_best", *published)]
+    tests = ("p_against_best", "detectable")
+    return [f"{split}_{name}" for name in ("images", "seen_in_training", *figures, *tests, *published)]
 
 
 def _cells(results: Results, split: str, name: str) -> list[float | None]:
@@ -35,7 +38,7 @@ def _cells(results: Results, split: str, name: str) -> list[float | None]:
         return [*[None] * (len(_columns("")) - len(published)), *published]
     figures = [row.figures.get(key) for key in STATISTICS]
     ends = [end for f in figures for end in ((f.value, f.low, f.high) if f else (None, None, None))]
-    return [row.n, row.seen_in_training, *ends, row.p_against_best, *published]
+    return [row.n, row.seen_in_training, *ends, row.p_against_best, row.detectable, *published]
 
 
 def _published_keys() -> list[str | None]:

@@ -26,7 +26,7 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     trained_here,
 )
 from maagiqa_pyiqa.leaderboard.results import GroupRow, Results
-from maagiqa_pyiqa.leaderboard.shown import undefined_figures
+from maagiqa_pyiqa.leaderboard.shown import describe_power, undefined_figures
 
 CHANCE = 0.05  # p above which a metric cannot be told from the best
 HARDEST = 0.25  # share of the images, those on which the baseline errs most
@@ -48,7 +48,7 @@ class Panel:
 class Finding:
     """Who is best on a split (None where no metric has a figure), its SRCC, who is level with it, who is left out.
 
-    ``undefined`` are sentences on metrics without a figure.
+    ``undefined`` are sentences on metrics without a figure, ``power`` is one on what the images can show.
     """
 
     split: str
@@ -57,6 +57,7 @@ class Finding:
     level: Sequence[str] = ()
     trained_here: Sequence[str] = ()
     undefined: Sequence[str] = ()
+    power: str = ""
 
 
 def finding(results: Results, split: str) -> Finding:
@@ -69,7 +70,8 @@ def finding(results: Results, split: str) -> Finding:
     trained = [name for name in trained_here(results, split) if name in ranked and name != best]
     others = [name for name in ranked if name not in (best, *trained)]
     level = [name for name in others if (ranked[name].p_against_best or 0) >= CHANCE]
-    return Finding(split, best, ranked[best].figures["srcc"], level, trained, undefined)
+    power = describe_power(results, split)
+    return Finding(split, best, ranked[best].figures["srcc"], level, trained, undefined, power)
 
 
 def leaderboard(results: Results) -> Table:
@@ -132,7 +134,7 @@ def _subset(results: Results, split: str, positions: np.ndarray, baseline: str |
 
 
 def _subset_table(results: Results, split: str, parts: Mapping[str, Predictions]) -> Table:
-    measured = {name: measure(part, results.seed, results.resamples) for name, part in parts.items()}
+    measured = {name: measure(results, part) for name, part in parts.items()}
     unfair = trained_here(results, split)
     columns = [statistic_column(figures_of(results, split, "srcc"), "srcc", "All images", unfair)]
     for key in headline_statistics():

@@ -12,7 +12,7 @@ import numpy as np
 
 from maagiqa_pyiqa.agreement.bootstrap import Estimate, draw_resamples, estimate
 from maagiqa_pyiqa.agreement.statistics import Judged
-from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES
+from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, clusters_of
 from maagiqa_pyiqa.leaderboard.report.tables import headline_statistics
 from maagiqa_pyiqa.leaderboard.report.view import Predictions
 from maagiqa_pyiqa.leaderboard.results import Results, ScoredImage
@@ -112,10 +112,12 @@ def _as_number(cell: Any) -> float | None:
     return None if np.isnan(value) else value
 
 
-def measure(part: Predictions, seed: int, resamples: int) -> dict[str, Estimate | None]:
+def measure(results: Results, part: Predictions) -> dict[str, Estimate | None]:
     """Agreement with MOS on these images, by the fit of the whole split; None for fewer than 5 images."""
     keys = headline_statistics()
     if len(part) < MIN_IMAGES:
         return dict.fromkeys(keys)
     judged = Judged(part.oriented, part.mos, part.on_mos_scale(part.scores))
-    return estimate(judged, draw_resamples(len(part), resamples, seed), keys)
+    columns = [results.images[int(place)].columns for place in part.positions]
+    clusters = clusters_of(columns, results.dataset.resampled_by)
+    return estimate(judged, draw_resamples(len(part), results.resamples, results.seed, clusters), keys)

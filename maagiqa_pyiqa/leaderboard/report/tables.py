@@ -24,6 +24,8 @@ from maagiqa_pyiqa.leaderboard.results import Results
 from maagiqa_pyiqa.leaderboard.shown import shown_figure, write_p
 
 SIGNIFICANCE = "paired bootstrap on SRCC: how easily chance alone gives this distance to the best"
+VISIBLE = "Visible"
+DETECTABLE = "smallest distance to the best in SRCC that a test with these images finds four times in five"
 COST = "Cost"
 
 
@@ -99,6 +101,7 @@ def leaderboard(results: Results) -> Table:
     keys, columns = headline_statistics(), []
     for split in results.splits:
         columns += [*[_statistic(results, split, key) for key in keys], _significance(results, split)]
+        columns.append(_detectable(results, split))
     columns += [_published(results, split, key) for split in results.splits for key in keys]
     columns += _costs(results)
     return Table(listed(results), _notes(results), [column for column in columns if column.cells])
@@ -157,6 +160,12 @@ def _significance(results: Results, split: str) -> Column:
     return Column("p", cells, label(split), meaning=SIGNIFICANCE)
 
 
+def _detectable(results: Results, split: str) -> Column:
+    found = {name: row.detectable for name, row in rows(results, split).items()}
+    cells = {name: Cell(f"{value:.3f}", order=value) for name, value in found.items() if value is not None}
+    return Column(VISIBLE, cells, label(split), high_first=False, meaning=DETECTABLE)
+
+
 def _costs(results: Results) -> list[Column]:
     def column(
         title: str, key: str, write: Callable[[float], str], meaning: str, higher_is_better: bool = False
@@ -188,4 +197,4 @@ def _notes_on(results: Results, name: str) -> list[str]:
     for split in results.splits:
         if seen := trained_here(results, split).get(name):
             notes.append(f"trained on {seen} {'' if split == 'all' else f'{split} '}images")
-    return notes
+    return [*notes, "zero-shot"] if participant.zero_shot else notes

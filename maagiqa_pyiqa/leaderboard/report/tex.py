@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from maagiqa_pyiqa.leaderboard.report.tables import Cell, Table, leaderboard
+from maagiqa_pyiqa.leaderboard.report.tables import VISIBLE, Cell, Table, leaderboard
 from maagiqa_pyiqa.leaderboard.report.view import described, failures
 from maagiqa_pyiqa.leaderboard.results import Results
 
@@ -39,9 +39,9 @@ def as_tex(results: Results) -> str:
 
 
 def _narrowed(table: Table) -> Table:
-    """What fits a printed page: of what is published only SRCC, and no memory."""
+    """What fits a printed page: of what is published only SRCC, and neither memory nor what a test can see."""
     kept = [c for c in table.columns if not (c.group.startswith("Published") and c.title != "SRCC")]
-    return Table(table.names, table.notes, [column for column in kept if column.title != "Memory"])
+    return Table(table.names, table.notes, [column for column in kept if column.title not in ("Memory", VISIBLE)])
 
 
 def _caption(results: Results) -> str:

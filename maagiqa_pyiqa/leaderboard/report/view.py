@@ -62,7 +62,8 @@ def label(split: str) -> str:
 
 def described(results: Results, split: str) -> str:
     """A split and its size in words: ``the official split (597 images)``."""
-    size = quantity(results.splits[split].images, "image")
+    content = results.splits[split]
+    size = quantity(content.images, "image") + (f" of {quantity(content.prompts, 'prompt')}" if content.prompts else "")
     return f"all {size}" if split == "all" else f"the {split} split ({size})"
 
 

@@ -1,6 +1,7 @@
 """Parts of the images, picked by a filter: which images they hold, and their figures."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,11 +54,14 @@ def test_a_filter_that_cannot_be_read_is_an_error(results, folder, tmp_path, tex
 def test_figures_of_a_subset_are_those_of_its_images(results):
     whole = predictions(results, "official", "worse_when_high")
     part = whole.only(parse_subset("mos>2", COLUMNS).positions(results))
-    figures = measure(part, seed=0, resamples=50)
+    figures = measure(results, part)
     assert figures["srcc"].value == pytest.approx(spearmanr(-part.scores, part.mos)[0])
     assert figures["srcc"].low < figures["srcc"].value < figures["srcc"].high
+    by_prompt = replace(results, dataset=replace(results.dataset, resampled_by="generator"))
+    assert measure(by_prompt, part)["srcc"].value == figures["srcc"].value
+    assert measure(by_prompt, part)["srcc"].low != figures["srcc"].low
     assert figures["rmse_fitted"].value == pytest.approx(np.sqrt(np.mean(part.errors**2)))
-    assert measure(part.only(part.positions[:4]), 0, 50) == dict.fromkeys(figures)
+    assert measure(results, part.only(part.positions[:4])) == dict.fromkeys(figures)
 
 
 def test_page_has_the_subsets_asked_for_with_table_and_scatters(page):
