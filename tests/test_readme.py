@@ -13,6 +13,7 @@ import maagiqa_pyiqa
 from maagiqa_pyiqa.cli.main import VERBS, build_parser, main
 from maagiqa_pyiqa.support.option_files import find_option_file
 from tests.helpers.answer_folders import write_answers
+from tests.helpers.chat_server import serving
 from tests.helpers.places import ROOT, SAMPLE
 
 README = (ROOT / "README.md").read_text()
@@ -51,7 +52,12 @@ def test_maagiqa_commands_run(workplace, checkpoint, line):
     (workplace / "DIR").symlink_to(checkpoint)  # a small model in the published format
     if " cache " in line:
         assert main(["extract", "pictures/", "--cache", "features", "--extractor", "visual"]) == 0
-    if " answers " in line:
+    if " ask " in line:
+        pytest.importorskip("openai", reason="asking an endpoint needs openai")
+        with serving() as server:
+            assert main(shlex.split(line.replace("http://localhost:8000/v1", server.url))[1:]) == 0
+        return
+    if "maagiqa answers " in line:
         write_answers(workplace / "answers", ["pictures"])
     if "data.csv" in line:
         line = line.replace("AGIQA-3K", str(SAMPLE))
@@ -98,6 +104,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/ask.md",
     "docs/data.md",
     "docs/own_data.md",
     "docs/compare.md",

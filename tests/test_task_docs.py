@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from maagiqa_pyiqa.cli.main import build_parser, main
+from tests.helpers.chat_server import serving
 from tests.helpers.places import ROOT
 
-PAGES = {"score": 10, "choose": 7, "cache": 4, "cluster": 3}  # and how many commands each has at least
+PAGES = {"score": 10, "choose": 7, "cache": 4, "cluster": 3, "ask": 7}  # and how many commands each has at least
 
 
 def commands(page, language="bash"):
@@ -32,17 +33,29 @@ def workplace(tmp_path, monkeypatch):
         for number in range(3):
             picture = Image.linear_gradient("L").resize((96, 96)).rotate(30 * number).convert("RGB")
             picture.save(tmp_path / folder / f"{number}.png")
-    (tmp_path / "prompts.csv").write_text("name,prompt\n0.png,a cat\n1.png,a cat\n2.png,a dog\n")
-    rows = {"file": [f"pictures/{number}.png" for number in range(3)], "style": ["ink", "oil", "ink"]}
+    (tmp_path / "prompts.csv").write_text("name,prompt,part\n0.png,a cat,train\n1.png,a cat,train\n2.png,a dog,test\n")
+    rows = {
+        "file": [f"pictures/{number}.png" for number in range(3)],
+        "style": ["ink", "oil", "ink"],
+        "words": ["blurred", "sharp", "empty"],
+    }
     pandas.DataFrame(rows).to_csv(tmp_path / "list.csv", index=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+@pytest.fixture
+def endpoint():
+    with serving() as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_every_command_works_and_writes_what_it_names(workplace, page):
+def test_every_command_works_and_writes_what_it_names(workplace, endpoint, page):
+    if page == "ask":
+        pytest.importorskip("openai", reason="asking an endpoint needs openai")
     for line in commands(page):
-        words = shlex.split(line)
+        words = shlex.split(line.replace("http://localhost:8000/v1", endpoint))
         assert main(words[1:]) == 0, line
         targets = [word for word in words if re.fullmatch(r"[\w.]+\.(csv|html|jsonl|json|parquet)", word)]
         assert all((workplace / word).is_file() for word in targets), line

@@ -6,16 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
+from maagiqa_pyiqa.cli.inputs import add_inputs, cell_of, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
 from maagiqa_pyiqa.cli.verbs import add_verb
 from maagiqa_pyiqa.support.errors import InputError
-from maagiqa_pyiqa.support.text import from_spreadsheet, printable
-
-if TYPE_CHECKING:
-    from maagiqa_pyiqa.images.sources import FoundImages, ImagePath
+from maagiqa_pyiqa.support.text import printable
 
 EXAMPLES = """\
   maagiqa answers import answers list.csv --model my-lmm --answer coherence=is_coherent --prompt-column prompt
@@ -74,7 +70,7 @@ def _import(arguments: argparse.Namespace) -> int:
         columns[TEXT_PROMPT] = arguments.prompt_column
     found = find_inputs(arguments)
     images = [
-        (source, {question: _cell(found, image, column) for question, column in columns.items()})
+        (source, {question: cell_of(found, image, column) for question, column in columns.items()})
         for source, image in zip(found.sources, found.paths, strict=True)
     ]
     added, problems = import_answers(arguments.answers, asked, images)
@@ -92,7 +88,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     if arguments.only:
         column, value = _pair("--only", arguments.only)
         pairs = zip(found.sources, found.paths, strict=True)
-        sources = [source for source, image in pairs if _cell(found, image, column) == value]
+        sources = [source for source, image in pairs if cell_of(found, image, column) == value]
     encoding = fit(
         arguments.answers, sources, arguments.encoder, alignment=arguments.alignment, replace=arguments.replace
     )
@@ -131,13 +127,3 @@ def _pair(option: str, given: str) -> tuple[str, str]:
     if not (name and equals and value):
         raise InputError(f"'{option} {given}': two names with = between them are expected.")
     return name, value
-
-
-def _cell(found: FoundImages, image: ImagePath, column: str) -> str:
-    row = found.rows.get(image, {})
-    if column not in row:
-        known = ", ".join(row) or "none"
-        raise InputError(
-            f"image '{image}' has no '{column}': it has to be a column of the list that names it ({known})."
-        )
-    return from_spreadsheet(row[column])

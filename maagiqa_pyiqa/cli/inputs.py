@@ -6,8 +6,11 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.text import from_spreadsheet
+
 if TYPE_CHECKING:
-    from maagiqa_pyiqa.images.sources import FoundImages
+    from maagiqa_pyiqa.images.sources import FoundImages, ImagePath
 
 KINDS = (
     "image files, folders (searched recursively), globs, uncompressed tars, lists of paths (CSV, Parquet, JSON lines), "
@@ -40,3 +43,18 @@ def find_inputs(arguments: argparse.Namespace, inputs: Sequence[str] | None = No
     from maagiqa_pyiqa.images.sources import find_images
 
     return find_images(arguments.inputs if inputs is None else inputs, arguments.column, arguments.root)
+
+
+def cell_of(found: FoundImages, image: ImagePath, column: str) -> str:
+    """The cell of an image in a column of the list that names it.
+
+    Raises:
+        InputError: no list names it, or the list has no such column.
+    """
+    row = found.rows.get(image, {})
+    if column not in row:
+        known = ", ".join(row) or "none"
+        raise InputError(
+            f"image '{image}' has no '{column}': it has to be a column of the list that names it ({known})."
+        )
+    return from_spreadsheet(row[column])

@@ -15,7 +15,20 @@ from maagiqa_pyiqa.support.errors import UserError
 from maagiqa_pyiqa.support.progress import without_progress
 from maagiqa_pyiqa.support.text import printable
 
-VERBS = ("score", "rank", "compare", "benchmark", "extract", "answers", "cache", "train", "describe", "split", "doctor")
+VERBS = (
+    "score",
+    "rank",
+    "compare",
+    "benchmark",
+    "extract",
+    "ask",
+    "answers",
+    "cache",
+    "train",
+    "describe",
+    "split",
+    "doctor",
+)
 WRONG_USAGE, FAULT = 2, 70  # the latter as sysexits.h has it
 BROKEN_PIPE = 141  # 128 and the signal's number, as shells have it
 

@@ -15,6 +15,15 @@ QUESTIONS: MappingProxyType[str, str] = MappingProxyType(
         "coherence": "Evaluate if the image quality is compromised due to violations of coherence.",
     }
 )
+# sets of questions by name; with the second, the probability of yes is that of a quality compromised
+QUESTION_SETS: MappingProxyType[str, MappingProxyType[str, str]] = MappingProxyType(
+    {
+        "paper": QUESTIONS,
+        "yes-no": MappingProxyType(
+            {name: f"{question} Begin with yes or no, then say why." for name, question in QUESTIONS.items()}
+        ),
+    }
+)
 # the authors put the image after the question and use no system text
 MPLUG_OWL2_TEMPLATE = "USER: {question}\n" + IMAGE_MARK + " ASSISTANT:"
 

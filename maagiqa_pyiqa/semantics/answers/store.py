@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,18 +111,27 @@ class Answers:
 
 
 class AnswersWriter(Answers):
-    """A folder of answers held by this process, which appends to ``file``; made by ``writing``."""
+    """A folder of answers held by this process, which appends to ``file``, unbuffered; made by ``writing``."""
 
     def __init__(self, folder: str | Path, file: IO[bytes]) -> None:
         super().__init__(folder)
         self._file = file
 
     def append(self, answers: Sequence[Answer]) -> None:
-        """Write answers to the disk, and know them from then on."""
-        for answer in answers:
-            self._file.write(json.dumps(answer._asdict()).encode("ascii") + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write answers to the disk, and know them from then on.
+
+        Raises:
+            OSError: the place refuses them, as a full disk does; none of them is kept.
+        """
+        lines = b"".join(json.dumps(answer._asdict()).encode("ascii") + b"\n" for answer in answers)
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(lines) != len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), size)
+            raise OSError(error.errno, f"'{self.folder}' takes no more answers: {error.strerror}.") from error
         for answer in answers:
             self._add(answer)
 
@@ -141,7 +151,7 @@ def writing(folder: str | Path, asked: Asked) -> Iterator[AnswersWriter]:
         else:
             _write_manifest(folder, asked)
         _cut_off_torn_line(folder / LINES)
-        with open(folder / LINES, "ab") as file:
+        with open(folder / LINES, "ab", buffering=0) as file:
             yield AnswersWriter(folder, file)
 
 

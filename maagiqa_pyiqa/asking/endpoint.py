@@ -1,0 +1,156 @@
+"""One question about one image to an OpenAI-compatible chat endpoint, tried again where that may help."""
+
+from __future__ import annotations
+
+import math
+import os
+import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from maagiqa_pyiqa.support.errors import InputError
+
+try:
+    import openai
+    from openai.types.chat import ChatCompletion
+    from openai.types.chat.chat_completion import Choice
+except ImportError as error:
+    raise ImportError("asking an endpoint needs openai: pip install 'maagiqa_pyiqa[ask]'") from error
+
+RETRIES = 6  # after 0.5, 1, 2, 4, 8 and 8 seconds, or when Retry-After says
+NO_KEY = "none"  # what local servers, which need no key, are sent for one
+TOP_LOGPROBS = 20  # the most that endpoints give
+LIKE_SPACE = " \t\r\n\u2581\u0120\u010a"  # around a word in a token, also as tokenizers write it
+
+
+class EndpointError(ConnectionError):
+    """The endpoint answers no question at all, such as for want of a key; there is no use in asking on."""
+
+
+class RefusedError(Exception):
+    """The endpoint gave no answer to a question about an image; the message gives the reason."""
+
+
+class Reply(NamedTuple):
+    """An answer: its text, the probabilities that it begins with yes and with no, why it ended, tokens."""
+
+    text: str
+    yes: float | None
+    no: float | None
+    finish: str
+    tokens_in: int
+    tokens_out: int
+
+
+class Endpoint:
+    """A model behind an endpoint; to be asked by any number of threads.
+
+    Args:
+        url: base URL, such as ``http://localhost:8000/v1``.
+        model: its name there.
+        key: API key; neither logged nor part of any message.
+        sampling: parameters of each request, such as temperature and max_tokens.
+        retries: how often a question is asked again after 408, 409, 429, 5xx, a cut connection or silence.
+        seconds: to wait for an answer.
+
+    Raises:
+        ValueError: no URL of an endpoint, or one that holds a password or a key.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        key: str | None,
+        sampling: Mapping[str, Any],
+        *,
+        retries: int = RETRIES,
+        seconds: float = 600.0,
+    ) -> None:
+        _require_plain(url)
+        self.url, self.model, self._key, self._sampling = url, model, key, dict(sampling)
+        self._logprobs: dict[str, Any] = {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        # what the client would read of the environment is meant for another endpoint than the one named here
+        others: dict[str, Any] = {name: openai.omit for name in ("OpenAI-Organization", "OpenAI-Project")}
+        client = openai.OpenAI(
+            base_url=url,
+            api_key=key or NO_KEY,
+            max_retries=retries,
+            timeout=openai.Timeout(seconds, connect=10.0),
+            default_headers=others,
+        )
+        self._create: Callable[..., Any] = client.chat.completions.create
+
+    def ask(self, image: str, question: str) -> Reply:
+        """Ask a question about an image, whose URL comes first, so that a server may keep it for the next question.
+
+        Raises:
+            EndpointError: it answers no question at all.
+            RefusedError: it does not answer this one.
+        """
+        content = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": question}]
+        messages = [{"role": "user", "content": content}]
+        while True:
+            logprobs = self._logprobs
+            try:
+                return _parse(self._create(model=self.model, messages=messages, **self._sampling, **logprobs))
+            except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+                raise EndpointError(f"endpoint {self.url}: {self._reason(error)}") from None
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not (logprobs and "logprobs" in str(error)):
+                    raise RefusedError(self._reason(error)) from None
+                self._logprobs = {}  # an endpoint that does not give them
+            except openai.OpenAIError as error:
+                raise RefusedError(self._reason(error)) from None
+            except ValueError as error:  # a reply that is no JSON
+                raise RefusedError(f"the reply cannot be read: {self._reason(error)}") from None
+
+    def _reason(self, error: Exception) -> str:
+        """What an error says, in one line and without the key, which some servers repeat."""
+        text = " ".join(str(error).split())
+        return (text.replace(self._key, "***") if self._key else text)[:300]
+
+
+def read_key(variable: str | None) -> str | None:
+    """The key in a variable of the environment; None where no variable is named.
+
+    Raises:
+        ValueError: the variable is not set.
+    """
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise InputError(f"there is no key in the environment variable '{variable}'; set it, or name another one.")
+    return key
+
+
+def _require_plain(url: str) -> None:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError("an endpoint is the base URL of an API, such as http://localhost:8000/v1.")
+    if parts.username or parts.password or parts.query:
+        raise InputError(
+            f"the URL of the endpoint at {parts.hostname} holds a password or parameters; keys come from an "
+            "environment variable alone."
+        )
+
+
+def _parse(reply: object) -> Reply:
+    if not isinstance(reply, ChatCompletion) or not reply.choices:
+        raise RefusedError("the reply holds no answer; is this the base URL of an OpenAI-compatible API?")
+    choice = reply.choices[0]
+    yes, no = _yes_and_no(choice)
+    usage = reply.usage
+    tokens = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
+    return Reply(choice.message.content or "", yes, no, choice.finish_reason or "", *tokens)
+
+
+def _yes_and_no(choice: Choice) -> tuple[float | None, float | None]:
+    """Probabilities of the first token to be yes and no, over all ways to write them."""
+    first = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else None
+    if not first:
+        return None, None
+    words = [(token.token.strip(LIKE_SPACE).casefold(), math.exp(token.logprob)) for token in first]
+    yes, no = (min(1.0, sum(p for written, p in words if written == word)) for word in ("yes", "no"))
+    return yes, no
