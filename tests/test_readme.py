@@ -47,7 +47,11 @@ def test_python_snippets_run(workplace, code):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("line", [line for line in commands("maagiqa") if " -opt " not in line])
+# a server goes on until it is stopped: test_docs_serve.py
+TO_RUN = [line for line in commands("maagiqa") if " -opt " not in line and not line.startswith("maagiqa serve")]
+
+
+@pytest.mark.parametrize("line", TO_RUN)
 def test_maagiqa_commands_run(workplace, checkpoint, line):
     (workplace / "DIR").symlink_to(checkpoint)  # a small model in the published format
     if " cache " in line:
@@ -110,6 +114,7 @@ PAGES = [
     "docs/compare.md",
     "docs/python.md",
     "docs/reproduce.md",
+    "docs/serve.md",
     "tests/golden/README.md",
     "tests/data/agiqa_3k/README.md",
 ]

@@ -27,6 +27,7 @@ VERBS = (
     "train",
     "describe",
     "split",
+    "serve",
     "doctor",
 )
 WRONG_USAGE, FAULT = 2, 70  # the latter as sysexits.h has it
