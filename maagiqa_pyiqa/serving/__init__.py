@@ -3,5 +3,5 @@
 ``wire`` is what server and client agree on, ``schema`` the bodies, ``limits`` and ``settings`` what is allowed,
 ``bodies`` reads requests, ``pixels`` decodes what they hold, ``batcher`` gathers images of all requests into batches,
 ``worker`` scores them in a process of its own that ``engine`` looks after, ``monitoring`` counts, ``app`` has the
-routes, ``run`` starts and stops it all.
+routes, ``guide`` the page that explains them, ``run`` starts and stops it all.
 """

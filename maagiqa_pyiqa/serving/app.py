@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
 from maagiqa_pyiqa import __version__
 from maagiqa_pyiqa.serving import wire
 from maagiqa_pyiqa.serving.batcher import Batcher, Engine, Item
 from maagiqa_pyiqa.serving.bodies import Asked, read_request
+from maagiqa_pyiqa.serving.guide import guide
 from maagiqa_pyiqa.serving.limits import Account, MemoryBudget, RefusedError
 from maagiqa_pyiqa.serving.monitoring import Monitoring
 from maagiqa_pyiqa.serving.pixels import Pixels, read_part
@@ -156,6 +157,7 @@ def create_app(server: Server) -> FastAPI:
         title="maagiqa serve",
         version=str(wire.SCHEMA),
         summary="Scores of images by any no-reference metric, as `maagiqa_pyiqa.reward.make_reward` gives them.",
+        docs_url=None,  # those of FastAPI take scripts from elsewhere
         redoc_url=None,
     )
     app.exception_handler(RefusedError)(_refuse)
@@ -185,6 +187,12 @@ def create_app(server: Server) -> FastAPI:
     async def metrics() -> Response:
         """Figures for Prometheus."""
         return Response(server.monitoring.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get(wire.GUIDE_PATH, include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        """How to ask, for people."""
+        url = str(request.base_url).rstrip("/")
+        return HTMLResponse(guide(app.openapi(), server.served.names, url, server.settings.token is not None))
 
     return app
 

@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 
+from maagiqa_pyiqa.serving import wire
 from maagiqa_pyiqa.serving.app import Server, create_app
 from maagiqa_pyiqa.serving.engine import ProcessEngine
 from maagiqa_pyiqa.serving.patience import protocol_with_patience
@@ -57,7 +58,7 @@ async def _serve(
     async with server.batcher:
         devices = ", ".join(engine.device for engine in engines)
         log.info("%s on %s, ready after %.1f s", ", ".join(served.names), devices, time.monotonic() - start)
-        log.info("listening on %s, how to ask: %s/docs; Ctrl-C stops", url_of(listener), url_of(listener))
+        log.info("listening on %s, how to ask: %s%s; Ctrl-C stops", *[url_of(listener)] * 2, wire.GUIDE_PATH)
         _leave_signals_to_uvicorn()
         await _Announcing(config).serve([listener])
     log.info("stopped")

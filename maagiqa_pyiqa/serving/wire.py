@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 SCHEMA: Literal[1] = 1  # of requests and responses; what does not know it refuses it
 HOST, PORT = "127.0.0.1", 8410
 TOKEN_VARIABLE = "MAAGIQA_TOKEN"  # noqa: S105  # the name of a variable
-SCORE_PATH, HEALTH_PATH, METRICS_PATH, CARD_PATH = "/score", "/health", "/metrics", "/card"
+SCORE_PATH, HEALTH_PATH, METRICS_PATH, CARD_PATH, GUIDE_PATH = "/score", "/health", "/metrics", "/card", "/docs"
 IMAGES_FIELD, OPTIONS_FIELD = "images", "options"  # of a form
 TENSOR_TYPE = "application/x-safetensors"
 TENSOR_NAME = "images"  # of the tensor in a part

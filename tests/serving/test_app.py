@@ -330,6 +330,13 @@ def test_without_its_token_nothing_is_scored_and_health_still_tells():
         assert http.request("POST", f"{url}/score", headers=headers, fields=form(GOOD)["fields"]).status == 200
 
 
+def test_the_guide_explains_every_route_and_field_and_asks_for_nothing_from_outside(url):
+    page = http.request("GET", f"{url}/docs").data.decode()
+    for words in ("POST /score", "GET /health", "normalize", "429", "safetensors", METRIC, "curl -F images=@image.png"):
+        assert words in page
+    assert "//" not in page.replace(url, "")
+
+
 def without_titles(document):
     """Without what libraries make up by themselves, in which their versions differ."""
     if isinstance(document, list):
