@@ -6,13 +6,13 @@ import threading
 import time
 
 import numpy as np
-import uvicorn
+import pytest
 
-from maagiqa_pyiqa.serving.app import Server, create_app
 from maagiqa_pyiqa.serving.batcher import EngineDiedError
-from maagiqa_pyiqa.serving.rewards import Served
-from maagiqa_pyiqa.serving.run import bind, configuration, url_of
 from maagiqa_pyiqa.serving.settings import ServerSettings
+
+for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
+    pytest.importorskip(package, reason=f"{package} is not installed; it comes with the extra [serve]")
 
 POISON = 13  # an image of this value alone kills the engine, every time
 METRIC = "maagiqa-lite"
@@ -54,6 +54,12 @@ def mean_of(image):
 @contextlib.contextmanager
 def serving(engines, **settings):
     """A server in a thread, its address and itself."""
+    import uvicorn
+
+    from maagiqa_pyiqa.serving.app import Server, create_app
+    from maagiqa_pyiqa.serving.rewards import Served
+    from maagiqa_pyiqa.serving.run import bind, configuration, url_of
+
     settings = ServerSettings(**{"port": 0, **settings})
     started, loop = threading.Event(), asyncio.new_event_loop()
     found = {"listener": bind(settings)}
