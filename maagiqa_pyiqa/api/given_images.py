@@ -32,14 +32,17 @@ ONE_AT_A_TIME = threading.Lock()  # an open image may be given twice, and Pillow
 
 
 class GivenImage(NamedTuple):
-    """One image, and the scores to fill in; their path is its own, or where it was given, such as ``images[3]``."""
+    """One image, and the scores to fill in; their path is its own, or where it was given, such as ``images[3]``.
+
+    Bytes are those of a file.
+    """
 
     scores: ImageScores
-    content: ImagePath | Image.Image | np.ndarray | torch.Tensor
+    content: ImagePath | bytes | Image.Image | np.ndarray | torch.Tensor
 
     def count_pixels(self) -> int:
         """How many pixels it holds once it is decoded."""
-        if isinstance(self.content, (Path, ImageSource)):
+        if isinstance(self.content, (Path, ImageSource, bytes)):
             return count_pixels(self.content)
         if isinstance(self.content, Image.Image):
             return self.content.width * self.content.height
@@ -51,7 +54,7 @@ class GivenImage(NamedTuple):
         Raises:
             UnreadableImageError: it cannot be decoded, or holds no pixels, NaN or values out of range.
         """
-        if isinstance(self.content, (Path, ImageSource)):
+        if isinstance(self.content, (Path, ImageSource, bytes)):
             return read_image(self.content)
         if isinstance(self.content, torch.Tensor):
             return _checked(self.content.detach().cpu().float())

@@ -31,8 +31,8 @@ class UnreadableImageError(InputError):
     """An image that cannot be decoded; the message gives the reason in a few words."""
 
 
-def read_image(path: str | ImagePath) -> torch.Tensor:
-    """Decode an image file to a uint8 tensor (3, H, W); see ``decode``."""
+def read_image(path: str | ImagePath | bytes) -> torch.Tensor:
+    """Decode an image file or its content to a uint8 tensor (3, H, W); see ``decode``."""
     return as_tensor(decode(path))
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import filecmp
+import itertools
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +26,8 @@ from maagiqa_pyiqa.support.text import from_encodable, from_spreadsheet
 
 # what a file system says that has no hard links, or where the other place is on another one
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
+LONGEST_NAME = 200  # of a file's own in that of its copy's parts
+PART = re.compile(rf"\.(.*)\.[0-9a-f]{{16}}{re.escape(ASIDE_SUFFIX)}", re.DOTALL)
 
 
 class Move(NamedTuple):
@@ -56,14 +61,29 @@ def read_moves(path: str | Path) -> list[Move]:
     return moves
 
 
-def finish(moves: Iterable[Move]) -> list[str]:
+def finish(moves: Sequence[Move]) -> list[str]:
     """Bring every file to its new place, as far as it is not there; returns what could not be, and why."""
+    _remove_parts_of_copies(moves)
     return [problem for move in moves if (problem := _carry(move.source, move.target))]
 
 
-def undo(moves: Iterable[Move]) -> list[str]:
+def undo(moves: Sequence[Move]) -> list[str]:
     """Bring every file back, as far as it is not there; returns what could not be, and why."""
+    _remove_parts_of_copies(moves)
     return [problem for move in moves if (problem := _carry(move.target, move.source))]
+
+
+def _remove_parts_of_copies(moves: Sequence[Move]) -> None:
+    """Remove what a run that was killed while it copied has left beside the files' places."""
+    names = defaultdict(set)
+    for place in itertools.chain.from_iterable(move[:2] for move in moves):
+        names[place.parent].add(place.name[:LONGEST_NAME])
+    for folder, those in names.items():
+        with contextlib.suppress(OSError):
+            for found in os.listdir(folder):
+                part = PART.fullmatch(found)
+                if part and part[1] in those:
+                    (folder / found).unlink(missing_ok=True)
 
 
 def _carry(start: Path, end: Path) -> str | None:
@@ -93,7 +113,7 @@ def _appear(start: Path, end: Path) -> None:
 
 def _copy(start: Path, end: Path) -> None:
     """Copy to another file system, whole or not at all."""
-    aside = end.with_name(f".{end.name[:200]}.{secrets.token_hex(8)}{ASIDE_SUFFIX}")
+    aside = end.with_name(f".{end.name[:LONGEST_NAME]}.{secrets.token_hex(8)}{ASIDE_SUFFIX}")
     try:
         shutil.copy2(start, aside)
         with open(aside, "rb") as file:

@@ -9,6 +9,7 @@ import pytest
 
 from maagiqa_pyiqa.support import moves
 from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.files import ASIDE_SUFFIX
 from maagiqa_pyiqa.support.moves import Move, finish, read_moves, undo, write_moves
 
 NAMES = ["a.png", "=1+1.png", "caf\udce9.png", "line\nbreak.png", "'=quoted.png"]
@@ -101,6 +102,24 @@ def test_what_is_gone_is_said_and_the_others_go(plan):
     plan[0].source.unlink()
     assert finish(plan) == [f"'{plan[0].source}' is gone"]
     assert places(plan)[1:] == ["new"] * (len(NAMES) - 1)
+
+
+@pytest.mark.parametrize("way", [finish, undo])
+def test_parts_of_copies_that_a_killed_run_left_are_removed_and_nothing_else(plan, tmp_path, way):
+    (tmp_path / "new").mkdir()
+    for place in ("old", "new"):
+        for name in (
+            ".a.png.0123456789abcdef",
+            ".1_a.png.0123456789abcdef",
+            ".other.png.0123456789abcdef",
+            ".1_a.png.x",
+        ):
+            (tmp_path / place / f"{name}{ASIDE_SUFFIX}").touch()
+    assert way(plan) == []
+    hidden = {place: {path.name for path in (tmp_path / place).glob(".*")} for place in ("old", "new")}
+    others = {f".other.png.0123456789abcdef{ASIDE_SUFFIX}", f".1_a.png.x{ASIDE_SUFFIX}"}
+    assert hidden["old"] == others | {f".1_a.png.0123456789abcdef{ASIDE_SUFFIX}"}
+    assert hidden["new"] == others | {f".a.png.0123456789abcdef{ASIDE_SUFFIX}"}
 
 
 @pytest.mark.parametrize("content", ["name,score\na,1\n", "from,to,reason\na.png,b.png,x\n"])
