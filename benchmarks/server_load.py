@@ -107,17 +107,54 @@ def serving(metric: str, *options: str) -> Iterator[tuple[str, subprocess.Popen[
             process.wait(60)
 
 
-def baseline(metric: str, images: Sequence[np.ndarray], batch_size: int, seconds: float) -> tuple[list[float], float]:
-    """Scores of all images, and images a second of the metric in this process with full batches."""
+def baseline(metric: str, images: Sequence[np.ndarray], batch_size: int, seconds: float) -> tuple[list[float], Pace]:
+    """Scores of all images, and how fast the metric is in this process with full batches."""
     metrics, _ = create_metrics({metric: parse_scorers([metric])[metric].source.create}, "cpu")
     batches = [np.stack(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
     expected = [one.scores[metric] for batch in batches for one in score_batch(batch, metrics)]
-    done, start = 0, time.monotonic()
-    while (elapsed := time.monotonic() - start) < seconds:
-        batch = batches[done // batch_size % len(batches)]
-        score_batch(batch, metrics)
-        done += len(batch)
-    return expected, done / elapsed
+    with measuring() as pace:
+        while pace.elapsed < seconds:
+            batch = batches[pace.images // batch_size % len(batches)]
+            score_batch(batch, metrics)
+            pace.images += len(batch)
+    return expected, pace
+
+
+@dataclass
+class Pace:
+    """Images, and what they took in seconds by the clock and of the processors, by process."""
+
+    images: int = 0
+    start: float = field(default_factory=time.monotonic)
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def elapsed(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.start
+
+    @property
+    def cpu_per_image(self) -> float:
+        """Milliseconds of all processes together."""
+        return 1000 * sum(self.cpu.values()) / self.images
+
+
+@contextlib.contextmanager
+def measuring(server: subprocess.Popen[str] | None = None) -> Iterator[Pace]:
+    """Count processor time of this process, and of a server and the process that scores for it."""
+    processes = {"this process": psutil.Process()}
+    if server is not None:
+        processes |= {"server": psutil.Process(server.pid), "scoring": scoring_process(server)}
+    before = {name: sum(one.cpu_times()[:2]) for name, one in processes.items()}
+    pace = Pace()
+    yield pace
+    pace.cpu = {name: sum(one.cpu_times()[:2]) - before[name] for name, one in processes.items()}
+
+
+def scoring_process(server: subprocess.Popen[str]) -> psutil.Process:
+    """The child of a server that holds the metric."""
+    children = psutil.Process(server.pid).children()
+    return next(one for one in children if "spawn_main" in " ".join(one.cmdline()))
 
 
 def read_images(folder: Path, count: int, side: int) -> list[np.ndarray]:
@@ -138,9 +175,7 @@ def disturb(url: str, process: subprocess.Popen[str], seconds: float) -> None:
             head = f"POST /score HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 99\r\n"
             connection.sendall(f"{head}\r\n{{".encode())
         if not killed and time.monotonic() > end - seconds + 20:
-            for child in psutil.Process(process.pid).children():
-                if "spawn_main" in " ".join(child.cmdline()):
-                    child.kill()
+            scoring_process(process).kill()
             killed = True
         time.sleep(0.5)
 
@@ -181,23 +216,29 @@ def main() -> None:
     arguments = parser.parse_args()
 
     images = read_images(arguments.images, CLIENTS, arguments.side)
-    expected, rate = baseline(arguments.metric, images, arguments.batch_size, min(30, arguments.seconds))
-    print(f"in process: {rate:.2f} images/s, batches of {arguments.batch_size}, {torch.get_num_threads()} threads")
+    expected, alone = baseline(arguments.metric, images, arguments.batch_size, min(30, arguments.seconds))
+    rate = alone.images / alone.elapsed
+    print(f"in process: {rate:.2f} images/s, {alone.cpu_per_image:.1f} ms of processor an image, batches of")
+    print(f"  {arguments.batch_size}, {torch.get_num_threads()} threads")
     assert len({round(score, 5) for score in expected}) == len(images), "images whose scores cannot be told apart"
     load = Load(images, expected, arguments.encoding)
-    figures: dict[str, object] = {"in_process_per_s": rate}
+    figures: dict[str, object] = {"in_process_per_s": rate, "in_process_cpu_ms": alone.cpu_per_image}
     with serving(arguments.metric, "--batch-size", str(arguments.batch_size)) as (url, process):
         load.run(url, 5)
-        start = time.monotonic()
-        figures["load"] = load.run(url, arguments.seconds).report("load", time.monotonic() - start)
-        print(f"  {figures['load']['per_s'] / rate:.3f} of the metric in process")  # type: ignore[index]
+        with measuring(process) as pace:
+            tally = load.run(url, arguments.seconds)
+            elapsed, pace.images = pace.elapsed, len(tally.seconds)
+        figures["load"] = tally.report("load", elapsed)
+        figures["cpu_ms"] = {name: 1000 * seconds / pace.images for name, seconds in pace.cpu.items()}
+        print("  processor ms an image:", ", ".join(f"{k} {v:.1f}" for k, v in figures["cpu_ms"].items()))  # type: ignore[attr-defined]
+        print(f"  {pace.images / elapsed / rate:.3f} of the metric in process by the clock,")
+        print(f"  {alone.cpu_per_image / pace.cpu_per_image:.3f} by processor time, clients included")
         if not arguments.only_load:
             start = time.monotonic()
             tally = load.run(url, arguments.seconds, lambda: disturb(url, process, arguments.seconds))
             figures["faults"] = tally.report("faults", time.monotonic() - start)
-            processes = psutil.Process(process.pid), *psutil.Process(process.pid).children()
-            memory = [one.memory_info().rss / 2**20 for one in processes]
-            print("  memory of server and its processes:", ", ".join(f"{size:.0f} MiB" for size in memory))
+            memory = [one.memory_info().rss / 2**20 for one in (psutil.Process(process.pid), scoring_process(process))]
+            print("  memory of the server and of what scores:", ", ".join(f"{size:.0f} MiB" for size in memory))
             print("  ", RewardClient(url).health())
             figures["stop"] = stop_in_flight(url, process, load)
     if not arguments.only_load:

@@ -69,7 +69,7 @@ async def compute_score(
     ground_truth: str,
     extra_info: Mapping[str, Any] | None = None,
     server_url: str = f"http://{wire.HOST}:{wire.PORT}",
-    metric: str | None = None,
+    metric: str | Mapping[str, float] | None = None,
     normalize: Literal["mos", "unit", "zscore"] | None = None,
     **others: Any,
 ) -> dict[str, float]:
@@ -81,7 +81,7 @@ async def compute_score(
         ground_truth: not looked at.
         extra_info: not looked at.
         server_url: of ``maagiqa serve``.
-        metric: one that is served there; by default the server's first.
+        metric: one that is served there, or several with their weights; by default the server's first.
         normalize: scale of the scores, as for ``make_reward``.
         **others: what verl tells of its reward model.
 
@@ -89,14 +89,18 @@ async def compute_score(
         ServerError: no scores came back.
         ValueError: an image has no reward.
     """
-    by_server = _by_server(server_url, metric, normalize)
+    weights = metric if metric is None or isinstance(metric, str) else tuple(metric.items())
+    by_server = _by_server(server_url, weights, normalize)
     return await by_server(data_source, solution_image, ground_truth, extra_info)
 
 
 @functools.cache
-def _by_server(url: str, metric: str | None, normalize: Literal["mos", "unit", "zscore"] | None) -> ComputeScore:
+def _by_server(
+    url: str, metric: str | tuple[tuple[str, float], ...] | None, normalize: Literal["mos", "unit", "zscore"] | None
+) -> ComputeScore:
     """Once for all images, so that connections are used again."""
-    return reward_function(RewardClient(url, metric=metric, normalize=normalize))
+    weights = dict(metric) if isinstance(metric, tuple) else metric
+    return reward_function(RewardClient(url, metric=weights, normalize=normalize))
 
 
 def _images(given: Any) -> Any:

@@ -114,6 +114,7 @@ class Server:
             gone.cancel()
             if not scored.done():
                 scored.cancel()
+                await asyncio.gather(scored, return_exceptions=True)  # else its end is logged as one nobody saw
         if scored in done:
             scored.result()
         elif gone in done:

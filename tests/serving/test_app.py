@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import dataclasses
+import gc
 import io
 import json
 import socket
@@ -273,7 +274,7 @@ def test_clients_beyond_the_queue_get_429_and_all_others_their_scores(server, en
     assert running.budget.used == 0
 
 
-def test_a_client_that_vanishes_leaves_the_queue_and_the_memory(server, engine):
+def test_a_client_that_vanishes_leaves_the_queue_the_memory_and_the_log(server, engine, caplog):
     url, running = server
     engine.open.clear()
     before = len(engine.batches)
@@ -286,6 +287,8 @@ def test_a_client_that_vanishes_leaves_the_queue_and_the_memory(server, engine):
     engine.open.set()
     assert scored(url, png(picture(60)))[0]["score"] == pytest.approx(60 / 255)
     assert len(engine.batches) == before + 2
+    gc.collect()
+    assert caplog.text == ""
 
 
 def test_who_waits_too_long_is_told_so(server, engine, monkeypatch):
