@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sqlite3
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from maagiqa_pyiqa.leaderboard.datasets import MIN_IMAGES, RatedImage
 from maagiqa_pyiqa.leaderboard.entrants import Entrant
 from maagiqa_pyiqa.leaderboard.given_scores import read_scores
 from maagiqa_pyiqa.metrics.availability import explain
-from maagiqa_pyiqa.metrics.cost import Cost, PeakMemory
+from maagiqa_pyiqa.metrics.cost import Cost, PeakMemory, estimate_seconds
 from maagiqa_pyiqa.metrics.identity import MetricIdentity, count_parameters, identify
 from maagiqa_pyiqa.metrics.kept_scoring import score_into_store
 from maagiqa_pyiqa.metrics.score_store import KeptScore, ScoreStore
@@ -29,7 +30,9 @@ from maagiqa_pyiqa.support.devices import default_device
 from maagiqa_pyiqa.support.options import require_integer
 from maagiqa_pyiqa.support.progress import progress
 from maagiqa_pyiqa.support.reachability import only_reachable
+from maagiqa_pyiqa.support.text import printable
 
+LONG = 600.0  # seconds that nobody should be surprised by
 FATAL = (OSError, ImportError, MemoryError)  # images are decoded by then, so no image's fault
 
 
@@ -131,11 +134,22 @@ def _score_missing(
             store.forget_failures(identity.key)
         kept = store.read(identity.key, paths)
         missing = {key: path for key, path in paths.items() if key not in kept}
+        _announce(entrant, len(missing), estimate_seconds(source.metric, len(missing), store.cost(identity.key)))
         scored, seconds = _score(entrant.name, identity.key, metric, missing, store, options)
     if scored:
         cost = Cost(scored, seconds, count_parameters(metric), memory.bytes, _describe(options.torch_device))
         store.add_cost(identity.key, cost)
     return identity
+
+
+def _announce(entrant: Entrant, images: int, seconds: float | None) -> None:
+    """Say before it starts what takes long."""
+    if seconds is not None and seconds > LONG:
+        print(
+            f"{printable(entrant.name)} takes about {seconds / images:.0f} s an image, so {seconds / 3600:.1f} hours "
+            f"for {images} images; stop it at any time: what is scored stays, and the next run goes on.",
+            file=sys.stderr,
+        )
 
 
 def _score(

@@ -1,4 +1,4 @@
-"""What scoring takes: time, parameters, and memory at its highest."""
+"""What scoring takes: time, parameters, and memory at its highest; and what it will take."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import gc
 import sys
 import threading
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import psutil
 import torch
 
 SECONDS_BETWEEN_SAMPLES = 0.02
+# seconds that an image of 512 px takes on a CPU, of metrics of pyiqa that surprise by it; see benchmarks/RESULTS.md
+SLOW_METRICS = MappingProxyType({"ilniqe": 30.0})
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,19 @@ class Cost:
     def images_per_second(self) -> float:
         """Speed over all images that were scored."""
         return self.images / self.seconds
+
+
+def estimate_seconds(metric: str | None, images: int, before: Cost | None) -> float | None:
+    """How long scoring will take: by what it took before, else by SLOW_METRICS; None where nothing is known.
+
+    Args:
+        metric: name of pyiqa's; None for a network.
+        images: how many are to be scored.
+        before: cost of what the metric has scored already, if any.
+    """
+    if before is not None:
+        return images / before.images_per_second
+    return images * SLOW_METRICS[metric] if metric in SLOW_METRICS else None
 
 
 class PeakMemory:

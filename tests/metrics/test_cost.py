@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from maagiqa_pyiqa.metrics.cost import SECONDS_BETWEEN_SAMPLES, Cost, PeakMemory
+from maagiqa_pyiqa.metrics.cost import SECONDS_BETWEEN_SAMPLES, Cost, PeakMemory, estimate_seconds
 
 MEGABYTE = 1_000_000
 
@@ -21,3 +21,10 @@ def test_the_highest_use_within_counts_also_where_it_is_given_back():
 
 def test_speed_is_that_over_all_images():
     assert Cost(30, 2.0, 0, 0, "cpu").images_per_second == 15
+
+
+def test_an_estimate_is_by_what_it_took_before_else_by_what_is_known_of_slow_metrics():
+    assert estimate_seconds("ilniqe", 597, None) == 597 * 30
+    assert estimate_seconds("ilniqe", 100, Cost(10, 50.0, 0, 0, "cpu")) == 500
+    assert estimate_seconds("brisque", 597, None) is None
+    assert estimate_seconds(None, 597, None) is None

@@ -20,13 +20,15 @@ from maagiqa_pyiqa.leaderboard.report.view import (
     rows,
     trained_here,
 )
-from maagiqa_pyiqa.leaderboard.results import Results
+from maagiqa_pyiqa.leaderboard.results import Participant, Results
 from maagiqa_pyiqa.leaderboard.shown import shown_figure, write_p
+from maagiqa_pyiqa.metrics.cost import SLOW_METRICS
 
 SIGNIFICANCE = "paired bootstrap on SRCC: how easily chance alone gives this distance to the best"
 VISIBLE = "Visible"
 DETECTABLE = "smallest distance to the best in SRCC that a test with these images finds four times in five"
 COST = "Cost"
+SLOW = 5.0  # seconds an image, from which a table says so beside the name
 
 
 @dataclass(frozen=True)
@@ -197,4 +199,12 @@ def _notes_on(results: Results, name: str) -> list[str]:
     for split in results.splits:
         if seen := trained_here(results, split).get(name):
             notes.append(f"trained on {seen} {'' if split == 'all' else f'{split} '}images")
-    return [*notes, "zero-shot"] if participant.zero_shot else notes
+    notes += ["zero-shot"] if participant.zero_shot else []
+    return [*notes, *_slowness(participant)]
+
+
+def _slowness(participant: Participant) -> list[str]:
+    """A note on a metric that takes long, as measured, or as it is known to."""
+    speed = participant.images_per_second
+    seconds = SLOW_METRICS.get(participant.spec) if speed is None else 1 / speed
+    return [f"about {seconds:.0f} s an image"] if seconds is not None and seconds >= SLOW else []

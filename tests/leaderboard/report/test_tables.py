@@ -113,3 +113,12 @@ def test_a_statistic_is_one_row_of_the_table_of_statistics(results, monkeypatch)
     assert "Official: MAE" in as_markdown(results)
     lines = csv.DictReader(io.StringIO(as_csv(results)))
     assert float(next(lines)["official_mae"]) == pytest.approx(rows[0].figures["mae"].value)
+
+
+def test_what_takes_long_and_what_is_zero_shot_stands_beside_the_name(results):
+    first, second, *rest = results.participants
+    slow = replace(first, images_per_second=1 / 42, zero_shot=True)
+    unmeasured = replace(second, spec="ilniqe", images_per_second=None)
+    notes = leaderboard(replace(results, participants=(slow, unmeasured, *rest))).notes
+    assert notes[slow.name] == "zero-shot, about 42 s an image"
+    assert notes[unmeasured.name].endswith("about 30 s an image")
