@@ -43,7 +43,8 @@ def estimate_seconds(metric: str | None, images: int, before: Cost | None) -> fl
     """
     if before is not None:
         return images / before.images_per_second
-    return images * SLOW_METRICS[metric] if metric in SLOW_METRICS else None
+    known = SLOW_METRICS.get(metric or "")
+    return None if known is None else images * known
 
 
 class PeakMemory:
