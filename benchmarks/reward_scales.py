@@ -18,7 +18,7 @@ import numpy as np
 import maagiqa_pyiqa
 from maagiqa_pyiqa.data.agi_dataset import read_table
 from maagiqa_pyiqa.data.splits import make_split
-from maagiqa_pyiqa.reward.normalisation import Scale
+from maagiqa_pyiqa.metrics.scales import Scale
 from maagiqa_pyiqa.support.files import write_whole
 from maagiqa_pyiqa.weights import packaged_scales
 

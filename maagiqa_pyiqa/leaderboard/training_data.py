@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pyiqa.default_model_configs import DEFAULT_CONFIGS
+
 from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.data.known_images import is_known, training_keys
 from maagiqa_pyiqa.data.splits import SPLITS
@@ -41,22 +43,25 @@ class TrainingData:
 OF_PUBLISHED_WEIGHTS = MappingProxyType(
     dict.fromkeys(("maagiqa", "maagiqa-lite", "maagiqa-lite-2026a"), TrainingData(dataset="agiqa-3k"))
 )
-# what metrics of pyiqa, with the weights it fetches for them, were fitted to, by their papers: nothing generated, so no
-# image of PUBLIC_DATASETS
-TRAINED_ON_PHOTOGRAPHS = MappingProxyType(
+# of metrics of pyiqa's: by what its options call a dataset, and of those whose options say nothing
+OPTIONS_THAT_NAME_DATA = ("pretrained", "train_dataset", "regressor_dataset")
+NAMES_OF_DATA = MappingProxyType(
     {
-        "brisque": "LIVE",
-        "niqe": "undistorted photographs, without ratings",
-        "ilniqe": "undistorted photographs, without ratings",
-        "piqe": "nothing",
-        "hyperiqa": "KonIQ-10k",
-        "maniqa": "KonIQ-10k",
-        "dbcnn": "KonIQ-10k",
-        "musiq": "KonIQ-10k",
-        "clipiqa": "CLIP's pairs of image and text, without ratings",
-        "clipiqa+": "KonIQ-10k, on top of CLIP",
-        "one-align": "KonIQ-10k, SPAQ, KADID-10k, AVA and LSVQ",
-        "qalign": "KonIQ-10k, SPAQ, KADID-10k, AVA and LSVQ",
+        "koniq": "koniq-10k", "koniq10k": "koniq-10k", "ava": "ava", "paq2piq": "flive", "flive": "flive",
+        "spaq": "spaq", "pipal": "pipal", "kadid": "kadid-10k", "live": "live", "csiq": "csiq", "tid": "tid2013",
+        "clive": "clive",
+    }
+)  # fmt: skip
+ONE_ALIGN_DATA = ("koniq-10k", "spaq", "kadid-10k", "ava", "lsvq")
+RATED_DATA_OF = MappingProxyType(
+    {
+        **dict.fromkeys(("entropy", "piqe", "niqe", "niqe_matlab", "ilniqe", "clipiqa"), ()),  # not fitted to ratings
+        **dict.fromkeys(("one-align", "qalign", "qalign_8bit", "qalign_4bit"), ONE_ALIGN_DATA),
+        "brisque": ("live",),
+        "hyperiqa": ("koniq-10k",),
+        "topiq_nr": ("koniq-10k",),
+        "clipiqa+": ("koniq-10k",),
+        "nima": ("ava",),
     }
 )
 OWN_PARTS = frozenset({"part_column", "val_share", "test_share"})  # options that make other parts than a split's name
@@ -77,7 +82,22 @@ def is_zero_shot(dataset: str, metric: str | None, known: TrainingData | None) -
     """
     if known is not None:
         return known.dataset != dataset
-    return True if metric in TRAINED_ON_PHOTOGRAPHS else None
+    rated = rated_data_of(metric) if metric in DEFAULT_CONFIGS else None
+    return None if rated is None else dataset not in rated
+
+
+def rated_data_of(metric: str) -> tuple[str, ...] | None:
+    """Datasets on whose ratings a metric's published weights were trained; None where that is not known.
+
+    Empty where it was fitted to no ratings. Data that a backbone was trained on before are not among them.
+    """
+    if metric in OF_PUBLISHED_WEIGHTS:
+        return (OF_PUBLISHED_WEIGHTS[metric].dataset,)
+    if metric in RATED_DATA_OF:
+        return RATED_DATA_OF[metric]
+    options = DEFAULT_CONFIGS[metric]["metric_opts"]
+    named = [options[key] for key in OPTIONS_THAT_NAME_DATA if isinstance(options.get(key), str)]
+    return (NAMES_OF_DATA[named[0]],) if named and named[0] in NAMES_OF_DATA else None
 
 
 def training_data_of_file(file: str) -> TrainingData | None:

@@ -34,8 +34,26 @@ def rank_by_group(
     Returns:
         Images by group, best first; groups in the order of ``groups``.
     """
-    ranking: dict[str, list[ImageScores]] = {group: [] for group in groups.values()}
-    scored = [result for result in results if metric in result.scores]
-    for result in sort_best_first(scored, metric, lower_better):
-        ranking[groups[result.path]].append(result)
-    return {group: images[:top] for group, images in ranking.items()}
+    scored = sorted((result for result in results if metric in result.scores), key=lambda result: str(result.path))
+    scores = [result.scores[metric] for result in scored]
+    places = best_places(scores, [groups[result.path] for result in scored], top, lower_better)
+    return {group: [scored[place] for place in places.get(group, [])] for group in groups.values()}
+
+
+def best_places(
+    scores: Sequence[float], groups: Sequence[str], top: int | None = None, lower_better: bool = False
+) -> dict[str, list[int]]:
+    """Places of the best of each group, best first and equals in the order given.
+
+    Args:
+        scores: one an image; those that are NaN are left out.
+        groups: of each image.
+        top: how many of each group; all by default.
+        lower_better: whether lower scores are better.
+    """
+    sign = 1 if lower_better else -1
+    best: dict[str, list[int]] = {group: [] for group in groups}
+    scored = [place for place, score in enumerate(scores) if not math.isnan(score)]
+    for place in sorted(scored, key=lambda place: sign * scores[place]):
+        best[groups[place]].append(place)
+    return {group: places[:top] for group, places in best.items()}

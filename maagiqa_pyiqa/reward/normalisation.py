@@ -6,8 +6,6 @@ is turned so that higher is better. What lies beyond AGIQA-3k's pictures lies be
 
 from __future__ import annotations
 
-import functools
-import json
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar, get_args
 
@@ -15,10 +13,9 @@ import numpy as np
 import torch
 
 from maagiqa_pyiqa.leaderboard.entrants import Entrant, ScoreSource
-from maagiqa_pyiqa.metrics.explanation import WEIGHTS_OF, distribution_of
+from maagiqa_pyiqa.metrics.scales import Scale, metrics_with_scales, scale_of
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import require_choice
-from maagiqa_pyiqa.weights import packaged_scales
 
 Normalisation: TypeAlias = Literal["mos", "unit", "zscore"] | None
 KINDS: tuple[Normalisation, ...] = (*get_args(get_args(Normalisation)[0]), None)
@@ -41,36 +38,6 @@ class Affine:
         return Affine(self.slope * factor, self.offset * factor)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """How a metric's scores of AGIQA-3k's pictures lie.
-
-    Attributes:
-        low: score of which 1 % are worse or lower.
-        high: score of which 1 % are higher.
-        mean: of all.
-        deviation: standard deviation of all.
-        mos_slope: with ``mos_offset`` the straight line of least squares from scores to mean opinion scores.
-        mos_offset: see there.
-    """
-
-    low: float
-    high: float
-    mean: float
-    deviation: float
-    mos_slope: float
-    mos_offset: float
-
-    def line(self, normalize: Normalisation, lower_better: bool) -> Affine:
-        """From scores to a scale on which higher is better."""
-        if normalize == "mos":
-            return Affine(self.mos_slope, self.mos_offset)
-        spread = self.high - self.low if normalize == "unit" else self.deviation
-        slope = -1 / spread if lower_better else 1 / spread
-        zero = self.mean if normalize == "zscore" else self.high if lower_better else self.low
-        return Affine(slope, -zero * slope)
-
-
 def normalise(entrant: Entrant, normalize: Normalisation) -> Affine:
     """Line from a metric's scores to a scale on which higher is better.
 
@@ -86,41 +53,24 @@ def normalise(entrant: Entrant, normalize: Normalisation) -> Affine:
     require_choice("make_reward", "normalize", normalize, KINDS)
     if normalize is None:
         return Affine(-1.0 if entrant.lower_better else 1.0)
-    return scale_of(entrant).line(normalize, entrant.lower_better)
+    return _line(_measured_scale(entrant), normalize, entrant.lower_better)
 
 
-def scale_of(entrant: Entrant) -> Scale:
-    """How scores of a metric with its published weights lie.
-
-    Raises:
-        ValueError: it is not known of this metric, or of other weights than it has.
-    """
+def _measured_scale(entrant: Entrant) -> Scale:
     name = str(entrant.source.metric)
-    known = {**_measured(), **dict.fromkeys(WEIGHTS_OF)}
-    if entrant.source != ScoreSource(metric=name) or name not in known:
+    scale = scale_of(name) if entrant.source == ScoreSource(metric=name) else None
+    if scale is None:
         raise InputError(
             f"metric '{entrant.name}': where its scores lie on AGIQA-3k was not measured, which is known of "
-            f"{', '.join(sorted(known))} with their published weights; use normalize=None."
+            f"{', '.join(metrics_with_scales())} with their published weights; use normalize=None."
         )
-    return known[name] or _of_distribution(name)
+    return scale
 
 
-def _of_distribution(metric: str) -> Scale:
-    """Of a metric that is trained on AGIQA-3k: its scores are mean opinion scores already."""
-    quantiles = distribution_of(metric).everything
-    middles = (quantiles[1:] + quantiles[:-1]) / 2
-    low, high = np.interp([1, 99], np.linspace(0, 100, len(quantiles)), quantiles)
-    return Scale(
-        low=float(low),
-        high=float(high),
-        mean=float(middles.mean()),
-        deviation=float(middles.std()),
-        mos_slope=1.0,
-        mos_offset=0.0,
-    )
-
-
-@functools.cache
-def _measured() -> dict[str, Scale]:
-    content = json.loads(packaged_scales().read_text(encoding="utf-8"))
-    return {name: Scale(**values) for name, values in content["metrics"].items()}
+def _line(scale: Scale, normalize: Normalisation, lower_better: bool) -> Affine:
+    if normalize == "mos":
+        return Affine(scale.mos_slope, scale.mos_offset)
+    spread = scale.high - scale.low if normalize == "unit" else scale.deviation
+    zero = scale.mean if normalize == "zscore" else scale.high if lower_better else scale.low
+    slope = -1 / spread if lower_better else 1 / spread
+    return Affine(slope, -zero * slope)

@@ -9,7 +9,13 @@ import pytest
 
 import maagiqa_pyiqa
 
-MODULES = ["maagiqa_pyiqa.api.scoring", "maagiqa_pyiqa.integrations.torchmetrics_metric"]
+MODULES = [
+    "maagiqa_pyiqa.api.scoring",
+    "maagiqa_pyiqa.integrations.torchmetrics_metric",
+    "maagiqa_pyiqa.leaderboard.card",
+    "maagiqa_pyiqa.reward.best",
+    "maagiqa_pyiqa.reward.callable",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -121,6 +121,21 @@ def test_a_metric_of_which_lower_is_better_counts_negatively(pixels):
     np.testing.assert_allclose(scores, -info["raw"]["piqe"])
 
 
+@pytest.mark.parametrize("normalize", ["mos", "unit", "zscore"])
+def test_every_scale_is_a_line_on_which_higher_is_better(normalize, pixels):
+    weights = {"maagiqa-lite": 0.5, "piqe": -0.25}
+    parts = {name: make_reward(name, device="cpu", normalize=normalize)(pixels) for name in weights}
+    whole, _ = make_reward(weights, device="cpu", normalize=normalize)(pixels)
+    expected = sum(abs(weight) * parts[name][0] for name, weight in weights.items())
+    np.testing.assert_allclose(whole, expected, atol=1e-4)
+    for name, sign in (("maagiqa-lite", 1), ("piqe", -1)):
+        scores, info = parts[name]
+        raw = info["raw"][name].astype(float)
+        slope, offset = np.polyfit(raw, scores, 1)
+        assert slope * sign > 0
+        np.testing.assert_allclose(raw * slope + offset, scores, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("metric", "options", "error", "message"),
     [
