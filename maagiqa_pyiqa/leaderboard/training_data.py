@@ -82,7 +82,7 @@ def is_zero_shot(dataset: str, metric: str | None, known: TrainingData | None) -
     """
     if known is not None:
         return known.dataset != dataset
-    rated = rated_data_of(metric) if metric in DEFAULT_CONFIGS else None
+    rated = rated_data_of(metric) if metric and metric in DEFAULT_CONFIGS else None
     return None if rated is None else dataset not in rated
 
 
