@@ -1,6 +1,7 @@
 """Score pictures beside damaged and nonsense versions of them, and show whether the metric notices.
 
     python -m benchmarks.demo [--out demo] [-m maagiqa-lite]
+    python -m benchmarks.demo --pictures Face Buck Ogres --sheet docs/contact_sheet.jpg   # the README's picture
 
 Photographs that ship with scikit-image and pictures of generators, from AGIQA-3k, that ship with the tests. Each is
 blurred, compressed to JPEG quality 5, cut into patches that are shuffled, melted, and replaced by a pattern of noise.
@@ -122,12 +123,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("-m", "--metric", default="maagiqa-lite")
+    parser.add_argument("--pictures", nargs="+", metavar="NAME", help="only these (default: all that are here)")
+    parser.add_argument("--sheet", type=Path, help="where the contact sheet goes (default: contact_sheet.png in --out)")
     parsed = parser.parse_args(arguments)
     metrics, failures = create_metrics(makers_of([parsed.metric]))
     if failures:
         print(f"metric {parsed.metric} cannot run here: {failures[parsed.metric]}")
         return 1
-    pictures = present_pictures()
+    pictures = [one for one in present_pictures() if parsed.pictures is None or one.name in parsed.pictures]
     paths = make_images(pictures, parsed.out / "images")
     results = list(score_images([path for row in paths for path in row], metrics, workers=0))
     ranked = sort_best_first(results, parsed.metric, is_lower_better(parsed.metric))
@@ -136,10 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_whole(parsed.out / "scores.csv", table.as_csv())
     by_path = {result.path: result.scores[parsed.metric] for result in results}
     scores = np.array([[by_path[path] for path in row] for row in paths])
-    contact_sheet(pictures, paths, scores, parsed.metric).save(parsed.out / "contact_sheet.png", optimize=True)
+    sheet = parsed.sheet or parsed.out / "contact_sheet.png"
+    contact_sheet(pictures, paths, scores, parsed.metric).save(sheet, optimize=True)
     noticed = find_noticed(scores, is_lower_better(parsed.metric))
     print(f"\n{noticed.sum()} of {noticed.size} damaged or nonsense versions score worse than their original.")
-    print(f"Written: {parsed.out / 'scores.csv'}, {parsed.out / 'contact_sheet.png'}")
+    print(f"Written: {parsed.out / 'scores.csv'}, {sheet}")
     return 0
 
 

@@ -1,4 +1,7 @@
-"""Every command and snippet of the README and CONTRIBUTING works as written, and every file they name is there."""
+"""Every command and snippet of README, CONTRIBUTING and pages of reference works, and every file they name is there.
+
+Pages for a task are tested each in its own place: test_task_docs.py, test_docs_*.py, test_own_data.py.
+"""
 
 import re
 import shlex
@@ -18,16 +21,25 @@ from tests.helpers.places import ROOT, SAMPLE
 
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+REFERENCE = [
+    (ROOT / "docs" / f"{page}.md").read_text() for page in ("commands", "metrics", "semantics", "train", "benchmark")
+]
+SCORE = (ROOT / "docs" / "score.md").read_text()
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README + CONTRIBUTING, re.DOTALL)
+def blocks(language, *more):
+    text = "\n".join([README, CONTRIBUTING, *REFERENCE, *more])
+    return list(dict.fromkeys(re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)))
 
 
 def commands(program):
     """Command lines of a program, without their remarks."""
     lines = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
-    return [line for line in lines if line.split()[:1] == [program]]
+    return [line for line in dict.fromkeys(map(single_spaced, lines)) if line.split()[:1] == [program]]
+
+
+def single_spaced(line):
+    return " ".join(line.split())
 
 
 @pytest.fixture
@@ -41,7 +53,7 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", blocks("python", SCORE))
 def test_python_snippets_run(workplace, code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=workplace)
     assert done.returncode == 0, done.stderr
@@ -104,27 +116,33 @@ def test_every_verb_is_in_the_readme(verb):
     assert f"maagiqa {verb}" in README
 
 
+DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "docs/ask.md",
-    "docs/data.md",
-    "docs/own_data.md",
-    "docs/compare.md",
-    "docs/python.md",
-    "docs/reproduce.md",
-    "docs/serve.md",
     "tests/golden/README.md",
     "tests/data/agiqa_3k/README.md",
+    *DOCS,
 ]
+
+
+def links_of(page):
+    return re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_linked_files_exist(page):
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text())
-    assert links
+    links = links_of(page)
     assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+def test_every_page_is_on_the_map():
+    assert set(DOCS) <= set(links_of("README.md"))
+
+
+def test_the_readme_is_one_screen():
+    assert len(README.splitlines()) <= 70
 
 
 def test_files_that_contributing_names_exist_and_hold_what_it_says():

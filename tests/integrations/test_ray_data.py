@@ -1,4 +1,4 @@
-"""Batches of Ray Data get scores: paths, bytes and arrays, and what fails; through a real pipeline too."""
+"""Batches of Ray Data get scores: paths, bytes and arrays, and what fails; test_docs_pipelines.py has a pipeline."""
 
 from pathlib import Path
 
@@ -8,9 +8,6 @@ from PIL import Image
 
 import maagiqa_pyiqa
 from maagiqa_pyiqa.integrations.ray_data import ImageScorer
-from tests.helpers import ray_cluster
-
-cluster, environment = ray_cluster.cluster, ray_cluster.environment
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +64,3 @@ def test_what_cannot_be_is_told_with_the_remedy(pictures):
         scorer({"path": as_column(pictures), "entropy": np.zeros(4)})
     with pytest.raises(ValueError, match=r"path\[0\] must be an array \(H, W, 3\) of uint8"):
         scorer({"path": np.zeros((1, 8, 8, 3))})
-
-
-def test_a_pipeline_keeps_what_passes(cluster, pictures, expected):
-    ray_data = pytest.importorskip("ray.data", reason="Ray is not installed; it comes with the extra [ray]")
-    rows = ray_data.from_items([{"path": path} for path in pictures], override_num_blocks=2).map_batches(
-        ImageScorer, fn_constructor_kwargs={"metric": "entropy", "device": "cpu"}, batch_size=2, concurrency=1
-    )
-    found = {row["path"]: row for row in rows.take_all()}
-    assert [found[path]["entropy"] for path in pictures[:3]] == expected["entropy"][:3].tolist()
-    assert np.isnan(found[pictures[3]]["entropy"])
-    assert "not an image" in found[pictures[3]]["error"]
-    limit = expected["entropy"][:3].median()
-    assert sorted(row["path"] for row in rows.filter(lambda row: row["entropy"] >= limit).take_all()) == sorted(
-        path for path, score in zip(pictures, expected["entropy"], strict=True) if score >= limit
-    )
