@@ -19,12 +19,12 @@ pytest.importorskip("ray", reason="Ray is not installed; it comes with the extra
 cluster, environment = ray_cluster.cluster, ray_cluster.environment
 
 
-def example(title):
-    """What the example below a heading defines."""
+def example(title, folder="pictures"):
+    """What the example below a heading defines, with its pictures in a folder."""
     section = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     module = types.ModuleType("example")
-    exec(compile(code, title, "exec"), module.__dict__)
+    exec(compile(code.replace("pictures/", f"{folder}/"), title, "exec"), module.__dict__)
     return module
 
 
@@ -55,16 +55,14 @@ def test_a_node_gives_the_best_image_and_its_score(arrays):
     assert score > 2.5
 
 
-def test_the_pipeline_of_ray_data_keeps_what_passes_with_its_scores(cluster, arrays, tmp_path, monkeypatch, capsys):
-    (tmp_path / "pictures").mkdir()
+def test_the_pipeline_of_ray_data_keeps_what_passes_with_its_scores(cluster, arrays, tmp_path, capsys):
     for name, array in zip("ab", arrays, strict=True):
-        Image.fromarray(array).save(tmp_path / "pictures" / f"{name}.png")
-    monkeypatch.chdir(tmp_path)
-    example("Ray Data")
+        Image.fromarray(array).save(tmp_path / f"{name}.png")
+    example("Ray Data", tmp_path)
     (row,) = ast.literal_eval(capsys.readouterr().out)
-    expected = maagiqa_pyiqa.score("pictures/b.png", ["maagiqa-lite", "piqe"], device="cpu").iloc[0]
-    assert row["path"] == "pictures/b.png"
-    assert row["error"] == ""
+    good = str(tmp_path / "b.png")
+    expected = maagiqa_pyiqa.score(good, ["maagiqa-lite", "piqe"], device="cpu").iloc[0]
+    assert (row["path"], row["error"]) == (good, "")
     for metric in ("maagiqa-lite", "piqe"):
         assert row[metric] == pytest.approx(expected[metric], abs=1e-5)
 
