@@ -137,6 +137,14 @@ class RewardClient:
         """
         return self._ask("GET", wire.HEALTH_PATH)
 
+    def cards(self) -> dict[str, dict[str, Any] | None]:
+        """What is known of the metrics that are served, as ``maagiqa_pyiqa.card`` tells it.
+
+        Raises:
+            ServerError: it cannot be reached, or refuses.
+        """
+        return dict(self._ask("GET", wire.CARD_PATH)["cards"])
+
     def _score(self, parts: Sequence[Encoded]) -> list[dict[str, Any]]:
         """A result for each part, in order."""
         results: list[dict[str, Any]] = [{"score": None, "error": part.error, "raw": {}, "gates": {}} for part in parts]

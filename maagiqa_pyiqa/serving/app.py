@@ -22,6 +22,7 @@ from maagiqa_pyiqa.serving.monitoring import Monitoring
 from maagiqa_pyiqa.serving.pixels import Pixels, read_part
 from maagiqa_pyiqa.serving.rewards import Served
 from maagiqa_pyiqa.serving.schema import (
+    Cards,
     EngineHealth,
     Health,
     ImageResult,
@@ -183,6 +184,11 @@ def create_app(server: Server) -> FastAPI:
         found = server.health()
         response.status_code = 503 if found.status == "down" else 200
         return found
+
+    @app.get(wire.CARD_PATH, responses={401: REFUSALS[401]}, dependencies=with_token)
+    def cards() -> Cards:
+        """What is known of each metric that is served: direction, scale, training data, licences."""
+        return Cards(cards=server.served.cards())
 
     @app.get(wire.METRICS_PATH, response_class=PlainTextResponse, dependencies=with_token)
     async def metrics() -> Response:

@@ -6,9 +6,11 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from maagiqa_pyiqa.leaderboard.card import card
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 from maagiqa_pyiqa.reward.members import Member, parse_members
 from maagiqa_pyiqa.reward.normalisation import Normalisation
@@ -59,6 +61,10 @@ class Served:
     def names(self) -> Metrics:
         """Names or labels, the default first."""
         return tuple(self._words)
+
+    def cards(self) -> dict[str, dict[str, Any] | None]:
+        """What is known of each metric, as ``maagiqa_pyiqa.card`` tells it; None of one with other weights."""
+        return {name: card(word).as_record() if word == name else None for name, word in self._words.items()}
 
     def combination(self, metric: str | Mapping[str, float] | None, normalize: Normalisation) -> Combination:
         """What a request asks for.

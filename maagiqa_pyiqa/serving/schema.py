@@ -88,6 +88,18 @@ class Health(BaseModel):
     waiting: Annotated[int, Field(description="images in the queue")]
 
 
+class Cards(BaseModel):
+    """What is known of the metrics."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")] = wire.SCHEMA
+    cards: Annotated[
+        dict[str, dict[str, Any] | None],
+        Field(
+            description="by metric, as `maagiqa_pyiqa.card` tells it; null of one with other than its published weights"
+        ),
+    ]
+
+
 def body_of_score() -> dict[str, Any]:
     """The two forms of a request to score, for the OpenAPI document."""
     form = {

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+import maagiqa_pyiqa
 from maagiqa_pyiqa.client import FailedImagesError, RewardClient, ServerError
 from tests.helpers.served import METRIC, MeanEngine, mean_of, serving
 
@@ -96,6 +97,12 @@ def test_it_goes_through_pickle_and_threads_share_it(url, floats):
         thread.join()
     for place, scores in found.items():
         assert scores == pytest.approx([mean_of(image) for image in floats[place : place + 2].numpy()], abs=1e-6)
+
+
+def test_a_server_has_the_cards_of_its_metrics(url):
+    cards = RewardClient(url).cards()
+    assert cards == {name: maagiqa_pyiqa.card(name).as_record() for name in (METRIC, "piqe")}
+    assert cards["piqe"]["direction"] == "lower"
 
 
 def test_a_refusal_raises_with_its_reason(url):
