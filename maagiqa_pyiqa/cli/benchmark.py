@@ -16,6 +16,7 @@ EXAMPLES = """\
   maagiqa benchmark --dataset agiqa-3k --data AGIQA-3K -m piqe -m ours=maagiqa-lite=experiments/x/models/net_best.pth
   maagiqa benchmark mine.csv --mos-column score --group-column model -m piqe \\
       -m reward=csv:rewards.csv:reward --where 'model=sdxl & prompt~cat'
+  maagiqa benchmark --overall benchmark/agiqa-3k benchmark/aigcqa-20k
   maagiqa benchmark -opt benchmark_agiqa3k --data AGIQA-3K --resamples 5000
 """
 
@@ -47,6 +48,12 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_scoring_arguments(parser, batch_size=None, workers=None)
     parser.add_argument("--retry-failed", action="store_true", default=None, help="try images again that failed before")
     parser.add_argument("--baseline", metavar="NAME", help="metric that the report holds the best against")
+    parser.add_argument(
+        "--overall",
+        nargs="+",
+        metavar="DIR",
+        help="rank metrics over data sets by Borda's count, out of these folders of finished benchmarks; no scoring",
+    )
     parser.add_argument(
         "--where", action="append", metavar="FILTER", help="report on these images by themselves too; repeatable"
     )
@@ -94,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.leaderboard.terminal import as_ranking
     from maagiqa_pyiqa.support.option_files import read_option_file
 
+    if arguments.overall:
+        return _print_overall(arguments.overall)
     from_file = read_option_file(arguments.opt) if arguments.opt else {}
     if arguments.inputs is not None:
         _take_list(arguments)
@@ -108,6 +117,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{printable(participant.name)} {words}: {printable(participant.reason)}", file=sys.stderr)
     print(f"\nreport, tables, results and scores are in {printable(options.folder)}")
     return 1 if failed else 0
+
+
+def _print_overall(folders: list[str]) -> int:
+    """Print the ranking over data sets."""
+    from pathlib import Path
+
+    from maagiqa_pyiqa.leaderboard.overall import as_text, rank_over
+    from maagiqa_pyiqa.leaderboard.results_json import read_results
+    from maagiqa_pyiqa.leaderboard.run import RESULTS
+
+    print(as_text(rank_over([read_results(Path(folder).expanduser() / RESULTS) for folder in folders])))
+    return 0
 
 
 def _take_list(arguments: argparse.Namespace) -> None:
