@@ -14,7 +14,7 @@ import torch
 
 SECONDS_BETWEEN_SAMPLES = 0.02
 # seconds that an image of 512 px takes on a CPU, of metrics of pyiqa that surprise by it; see benchmarks/RESULTS.md
-SLOW_METRICS = MappingProxyType({"ilniqe": 30.0})
+SLOW_METRICS = MappingProxyType({"ilniqe": 10.0})
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def test_speed_is_that_over_all_images():
 
 
 def test_an_estimate_is_by_what_it_took_before_else_by_what_is_known_of_slow_metrics():
-    assert estimate_seconds("ilniqe", 597, None) == 597 * 30
+    assert estimate_seconds("ilniqe", 597, None) == 597 * 10
     assert estimate_seconds("ilniqe", 100, Cost(10, 50.0, 0, 0, "cpu")) == 500
     assert estimate_seconds("brisque", 597, None) is None
     assert estimate_seconds(None, 597, None) is None
