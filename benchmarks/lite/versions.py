@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from maagiqa_pyiqa.images.damage.table import DAMAGES, ROWS, Damage
+from maagiqa_pyiqa.images.damage.at_random import trainable
+from maagiqa_pyiqa.images.damage.table import DAMAGES, Damage
 
 SIZE = 512  # of AGIQA-3k's images
 OTHER_SIZES = (256, 320, 384, 640, 768, 1024)
@@ -59,11 +60,6 @@ class Pair:
     worse: Version
 
 
-def of_kind(kind: str) -> list[Damage]:
-    """Damages that may be trained on."""
-    return [row for row in ROWS if row.kind == kind and not row.held_out]
-
-
 def versions_of(image: int, seed: int = 0) -> tuple[list[Version], list[Pair]]:
     """All versions of an image, and the pairs among them, drawn by the image's own random numbers."""
     rng = np.random.default_rng([seed, image])
@@ -74,14 +70,14 @@ def versions_of(image: int, seed: int = 0) -> tuple[list[Version], list[Pair]]:
     pairs = [*_chains(clean, rng, 1), *_incoherent(clean, rng, 2)]
     if smaller.size <= LARGEST_DAMAGED:
         pairs += [*_chains(smaller, rng, 1), *_incoherent(smaller, rng, 1)]
-    pairs += [Pair(clean, _damaged(clean, damage, rng)) for damage in _choose(of_kind("nothing"), 1, rng)]
+    pairs += [Pair(clean, _damaged(clean, damage, rng)) for damage in _choose(trainable("nothing"), 1, rng)]
     found = dict.fromkeys([clean, *others, *(pair.worse for pair in pairs)])
     return list(found), pairs
 
 
 def _chains(base: Version, rng: np.random.Generator, count: int) -> Iterator[Pair]:
     """Degraded, and degraded more, of some kinds."""
-    for damage in _choose(of_kind("degradation"), count, rng):
+    for damage in _choose(trainable("degradation"), count, rng):
         weak, strong = sorted(rng.choice(len(damage.strengths), 2, replace=False))
         seed = int(rng.integers(1 << 30))
         worse, worst = (
@@ -91,7 +87,7 @@ def _chains(base: Version, rng: np.random.Generator, count: int) -> Iterator[Pai
 
 
 def _incoherent(base: Version, rng: np.random.Generator, count: int) -> Iterator[Pair]:
-    for damage in _choose(of_kind("incoherence"), count, rng):
+    for damage in _choose(trainable("incoherence"), count, rng):
         yield Pair(base, _damaged(base, damage, rng))
 
 

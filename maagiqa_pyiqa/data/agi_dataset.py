@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas
 import torch
 import torchvision.transforms
+from PIL import Image
 from pyiqa.data.general_nr_dataset import GeneralNRDataset
 from pyiqa.data.transforms import PairedToTensor
 
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset, dataset_of_class
 from maagiqa_pyiqa.data.splits import PARTS, SPLITS, TEST, VAL, Split, make_split, needs_prompts
 from maagiqa_pyiqa.data.transforms import build_transforms
+from maagiqa_pyiqa.images.damage.at_random import damage_at_random
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.support import tables
 from maagiqa_pyiqa.support.errors import InputError
@@ -53,6 +56,7 @@ class DatasetOptions(LoaderOptions):
     ``part`` is taken from the phase unless named. ``part_column`` says of each row which part it is in, as ``maagiqa
     split --csv`` writes it; without one ``split`` divides the rows, with the shares ``val_share`` and ``test_share``
     if it is ``prompt-disjoint`` or ``random``. ``open_images`` tries first of all whether every image can be read.
+    ``damaged`` gives a worse version beside each image, of damages that are not held out.
     """
 
     dataroot_target: str
@@ -68,6 +72,7 @@ class DatasetOptions(LoaderOptions):
     part_column: str | None = None
     part: str | None = None
     open_images: bool = False
+    damaged: bool = False
     augment: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -185,7 +190,7 @@ class CSVQualityDataset(GeneralNRDataset):
         self.trans = torchvision.transforms.Compose([*build_transforms(self.options.augment), PairedToTensor()])
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``img`` (3, H, W) in [0, 1], ``mos_label`` (1,) and ``img_path``.
+        """Return ``img`` (3, H, W) in [0, 1], ``mos_label`` (1,) and ``img_path``, and ``damaged`` (3, H, W) if asked.
 
         Raises:
             ValueError: the image cannot be read; names it.
@@ -195,7 +200,10 @@ class CSVQualityDataset(GeneralNRDataset):
             image = decode(path)
         except UnreadableImageError as error:
             raise InputError(f"dataset '{self.options.name}': image '{path}' cannot be read: {error}") from error
-        return {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
+        item = {"img": self.trans(image), "mos_label": torch.tensor([float(mos)]), "img_path": path}
+        if self.options.damaged:
+            item["damaged"] = self.trans(Image.fromarray(damage_at_random(np.asarray(image))))
+        return item
 
 
 def _unreadable(root: Path, names: Iterable[str]) -> list[str]:

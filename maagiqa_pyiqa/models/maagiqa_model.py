@@ -55,6 +55,7 @@ class MAAGIQAModel(GeneralIQAModel):
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.train_options = check_option_sections(opt)
+        self.damage_loss = self.train_options.damage_loss()
         self._compared_options = comparable_options(opt, world_size())  # now: pyiqa takes out what it has used
         self._finished = False
         self.experiment = Experiment(opt)
@@ -122,10 +123,14 @@ class MAAGIQAModel(GeneralIQAModel):
             super().update_learning_rate(current_iter, warmup_iter)
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
-        """Take a batch: ``img``, ``mos_label`` and, where the dataset has them, ``semantic_features`` (N, E, D)."""
+        """Take a batch: ``img``, ``mos_label`` and, where the dataset has them, ``semantic_features`` (N, E, D).
+
+        Also ``damaged`` (N, 3, H, W), versions of the images that are to score lower, for the damage loss.
+        """
         super().feed_data(data)
         features = data.get("semantic_features")
         self.semantic_features = None if features is None else features.to(self.device)
+        self.damaged = data.get("damaged")
 
     def net_forward(self, net: torch.nn.Module) -> torch.Tensor:
         """Scores (N, 1) in float32."""
@@ -142,9 +147,11 @@ class MAAGIQAModel(GeneralIQAModel):
         self.optimizer.zero_grad()
         if self.train_options.freeze_norm_statistics:
             parameters.hold_norm_statistics(self.net)  # pyiqa and a validation put all into training mode again
+        if self.damage_loss:
+            self._add_damaged()
         with self._autocast():
             self.output_score = self.net_forward(self.net)
-        losses = self._losses(whole_batch(self.output_score), whole_batch(self.gt_mos))
+        losses = self._losses(self.output_score, self.gt_mos)
         (torch.stack(list(losses.values())).sum() * world_size()).backward()  # see whole_batch
         if self.train_options.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.train_options.max_grad_norm)
@@ -159,8 +166,20 @@ class MAAGIQAModel(GeneralIQAModel):
         if current_iter % self.opt["logger"]["print_freq"] == 0:
             self.history.close_row()
 
+    def _add_damaged(self) -> None:
+        if self.damaged is None or self.semantic_features is not None:
+            raise InputError(
+                "train: damage_loss_opt needs 'damaged: true' in datasets: train, and a network that takes no features."
+            )
+        self.img_input: torch.Tensor = torch.cat([self.img_input, self.damaged.to(self.device)])
+
     def _losses(self, scores: torch.Tensor, mos: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
+        """Of scores (N, 1), or (2 N, 1) with those of damaged versions, and MOS (N, 1)."""
+        scores, damaged = whole_batch(scores[: len(mos)]), scores[len(mos) :]
+        mos = whole_batch(mos)
         losses = OrderedDict()
+        if self.damage_loss:
+            losses["l_damage"] = self.damage_loss(scores, whole_batch(damaged))
         if self.cri_mos:
             losses["l_mos"] = self.cri_mos(scores, mos)
         if self.cri_metric:

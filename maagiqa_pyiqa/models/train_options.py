@@ -11,6 +11,7 @@ from pyiqa.utils.registry import METRIC_REGISTRY
 
 from maagiqa_pyiqa.agreement.statistics import STATISTICS
 from maagiqa_pyiqa.models.arguments import check_arguments_of
+from maagiqa_pyiqa.models.damage_loss import DamageLoss
 from maagiqa_pyiqa.models.sections import check_small_sections
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.option_files import reject_numbers_as_text
@@ -35,7 +36,8 @@ class TrainOptions:
     ``scheduler`` values may be the word ``total_iter``, replaced by the number of iterations of the whole run.
     ``freeze`` lists name prefixes, with ``*`` for anything, of parameters that are not trained;
     ``freeze_norm_statistics`` keeps the running statistics of batch norms, which small batches would spoil;
-    ``max_grad_norm`` clips the gradient.
+    ``max_grad_norm`` clips the gradient. ``damage_loss_opt`` lets damaged versions of images score lower than these by
+    a margin; the training dataset gives them with ``damaged: true``.
     """
 
     optim: Mapping[str, Any]
@@ -50,6 +52,7 @@ class TrainOptions:
     max_grad_norm: float | None = None
     mos_loss_opt: Mapping[str, Any] | None = None
     metric_loss_opt: Mapping[str, Any] | None = None
+    damage_loss_opt: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _require_class("optim", self.optim, torch.optim, torch.optim.Optimizer)
@@ -67,6 +70,13 @@ class TrainOptions:
             raise InputError("train: name a loss in mos_loss_opt or metric_loss_opt.")
         for name in ("optim", "scheduler", "mos_loss_opt", "metric_loss_opt"):
             check_arguments_of(name, getattr(self, name) or {})
+        self.damage_loss()
+
+    def damage_loss(self) -> DamageLoss | None:
+        """What ``damage_loss_opt`` says; None without it."""
+        if self.damage_loss_opt is None:
+            return None
+        return parse_options(DamageLoss, self.damage_loss_opt, "train: damage_loss_opt")
 
 
 def _require_class(name: str, section: Any, module: Any, base: type) -> None:

@@ -368,6 +368,16 @@ def test_broken_image_is_named(folder, content):
         CSVQualityDataset(own_options(folder))[3]
 
 
+def test_a_damaged_version_stands_beside_each_image_where_it_is_asked_for(folder):
+    resize = {"squash": 16}
+    item = CSVQualityDataset(own_options(folder, damaged=True, augment=resize))[0]
+    plain = CSVQualityDataset(own_options(folder, augment=resize))[0]
+    assert item["damaged"].shape == item["img"].shape == (3, 16, 16)
+    assert torch.equal(item["img"], plain["img"])
+    assert not torch.equal(item["damaged"], item["img"])
+    assert "damaged" not in plain
+
+
 def test_image_cut_short_is_named(folder):
     path = folder / "images" / "3.png"
     path.write_bytes(path.read_bytes()[:-400])

@@ -1,8 +1,11 @@
 """Damage done on purpose: the same each time, of the same size, more with more strength."""
 
+import random
+
 import numpy as np
 import pytest
 
+from maagiqa_pyiqa.images.damage import at_random
 from maagiqa_pyiqa.images.damage.incoherence import SEAMS, duplicate, mirror, shuffle
 from maagiqa_pyiqa.images.damage.table import DAMAGES, ROWS
 from maagiqa_pyiqa.images.decoding import decode
@@ -121,3 +124,19 @@ def test_duplicates_are_of_pixels_that_are_in_the_picture():
     duplicated = duplicate(image, 2, NoSeams(3))
     pixels = {tuple(pixel) for pixel in duplicated.reshape(-1, 3)}
     assert pixels < {tuple(pixel) for pixel in image.reshape(-1, 3)}
+
+
+def test_damage_at_random_is_none_that_is_held_out_and_repeats_with_the_seed_of_random(monkeypatch):
+    drawn = []
+    for row in ROWS:
+        monkeypatch.setattr(type(row), "__call__", lambda damage, image, *_: drawn.append(damage) or image)
+    random.seed(0)
+    for _ in range(400):
+        at_random.damage_at_random(CROP)
+    assert {damage.name for damage in drawn} == {row.name for row in ROWS if not row.held_out}
+    monkeypatch.undo()
+    versions = []
+    for _ in range(2):
+        random.seed(1)
+        versions.append([at_random.damage_at_random(CROP) for _ in range(3)])
+    assert np.array_equal(*versions)
