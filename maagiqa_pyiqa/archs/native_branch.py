@@ -216,6 +216,8 @@ class NativeBranch(Look):
         if self.training or torch.compiler.is_compiling():
             return self._of_one_size(x)
         images = [own_pixels(image) for image in x]
+        if all(image.shape == x.shape[1:] for image in images):
+            return self._of_one_size(x)  # without a copy of them
         groups: dict[torch.Size, list[int]] = {}
         for place, image in enumerate(images):
             groups.setdefault(image.shape, []).append(place)
@@ -232,8 +234,9 @@ class NativeBranch(Look):
 
     def look(self, x: torch.Tensor) -> tuple[Sight, Sight | None]:
         """What the trunks see of images (N, 3, H, W) in [0, 1]: close by, and at a glance where there is one."""
-        close = super().forward(views(x, self.options.max_pixels))
-        return close, self.glance([[resize_to(x, GLANCE_PIXELS)]]) if self.glance else None
+        seen = views(x, self.options.max_pixels)
+        small = [resize_to(whole, GLANCE_PIXELS) for whole in seen[0]]  # of the whole view: reducing takes long
+        return super().forward(seen), self.glance([small]) if self.glance else None
 
     def judge(self, close: Sight, glance: Sight | None) -> NativeQuality:
         """What trunks saw to features."""
