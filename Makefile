@@ -23,9 +23,12 @@ lint: $(READY)
 lite: $(READY)
 	$(BIN)/maagiqa train -opt maagiqa_lite_native_3k
 	$(BIN)/maagiqa train -opt maagiqa_lite_glance_3k
-	$(BIN)/python -m benchmarks.lite.build --out maagiqa_pyiqa/weights/lite.safetensors \
+	$(BIN)/python -m benchmarks.lite.build trunks --out experiments/maagiqa_lite_3k_trunks.safetensors \
 		--close experiments/maagiqa_lite_native_3k/models/net_best.pth \
 		--glance experiments/maagiqa_lite_glance_3k/models/net_best.pth
+	$(BIN)/maagiqa train -opt maagiqa_lite_robust_3k
+	$(BIN)/python -m benchmarks.lite.build weights experiments/maagiqa_lite_robust_3k/models/net_best.pth \
+		--out maagiqa_pyiqa/weights/lite.safetensors
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,9 +1,14 @@
-r"""From trainings of its two trunks to the weights of maagiqa-lite: the mean of their scores.
+r"""From trainings of its two trunks, the mean of whose scores is taken, and of both together to maagiqa-lite's weights.
 
 maagiqa train -opt maagiqa_lite_native_3k --data AGIQA-3K
 maagiqa train -opt maagiqa_lite_glance_3k --data AGIQA-3K
-python -m benchmarks.lite.build --close experiments/maagiqa_lite_native_3k/models/net_best.pth \
-        --glance experiments/maagiqa_lite_glance_3k/models/net_best.pth --out maagiqa_pyiqa/weights/lite.safetensors
+python -m benchmarks.lite.build trunks --close experiments/maagiqa_lite_native_3k/models/net_best.pth \
+        --glance experiments/maagiqa_lite_glance_3k/models/net_best.pth \
+        --out experiments/maagiqa_lite_3k_trunks.safetensors
+maagiqa train -opt maagiqa_lite_robust_3k --data AGIQA-3K
+python -m benchmarks.lite.build weights experiments/maagiqa_lite_robust_3k/models/net_best.pth \
+        --out maagiqa_pyiqa/weights/lite.safetensors
+python -m benchmarks.lite.distribution --data AGIQA-3K
 """
 
 from __future__ import annotations
@@ -18,7 +23,11 @@ from benchmarks.build_weights import halve
 from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint, read_state_dict, save_checkpoint
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 
-RECIPES = "options/maagiqa_lite_native_3k.yml, options/maagiqa_lite_glance_3k.yml"
+RECIPES = (
+    "options/maagiqa_lite_native_3k.yml",
+    "options/maagiqa_lite_glance_3k.yml",
+    "options/maagiqa_lite_robust_3k.yml",
+)
 
 
 def combine(close: Mapping[str, torch.Tensor], glance: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -36,15 +45,32 @@ def combine(close: Mapping[str, torch.Tensor], glance: Mapping[str, torch.Tensor
     }
 
 
+def join_trunks(close: str, glance: str, out: Path) -> None:
+    """Write what the last training starts from."""
+    save_checkpoint(combine(read_state_dict(close), read_state_dict(glance)), out, {"source": ", ".join(RECIPES[:2])})
+
+
+def build_weights(checkpoint: str, out: Path) -> None:
+    """Write the weights that ship, matrices in half precision."""
+    save_checkpoint(halve(read_state_dict(checkpoint)), out, {"source": ", ".join(RECIPES)})
+
+
 def main() -> None:
     """Parse the command line and build the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--close", required=True, help="checkpoint of a training at native resolution")
-    parser.add_argument("--glance", required=True, help="checkpoint of a training of the glance")
-    parser.add_argument("--out", type=Path, required=True, help="weights file to write")
+    steps = parser.add_subparsers(dest="step", required=True)
+    trunks = steps.add_parser("trunks", help="join trainings of the two trunks")
+    trunks.add_argument("--close", required=True, help="checkpoint of a training at native resolution")
+    trunks.add_argument("--glance", required=True, help="checkpoint of a training of the glance")
+    weights = steps.add_parser("weights", help="make the file that ships")
+    weights.add_argument("checkpoint", help="of the last training")
+    for step in (trunks, weights):
+        step.add_argument("--out", type=Path, required=True, help="file to write")
     arguments = parser.parse_args()
-    weights = halve(combine(read_state_dict(arguments.close), read_state_dict(arguments.glance)))
-    save_checkpoint(weights, arguments.out, {"source": RECIPES})
+    if arguments.step == "trunks":
+        join_trunks(arguments.close, arguments.glance, arguments.out)
+    else:
+        build_weights(arguments.checkpoint, arguments.out)
     load_checkpoint(MAAGIQA(preset="lite"), arguments.out)  # refuses trainings of other networks
     print(f"{arguments.out.name}: {arguments.out.stat().st_size:,} bytes")
 
