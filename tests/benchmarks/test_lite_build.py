@@ -1,8 +1,11 @@
 """How maagiqa-lite is made of two trainings, and how semantic experts are studied."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from benchmarks.lite import build
 from benchmarks.lite.build import combine
 from benchmarks.lite.experts import answers, train_experts
 from benchmarks.lite.read_out import score, start, train_read_out
@@ -23,6 +26,26 @@ def test_combined_weights_give_the_mean_score_of_both_trainings():
     x = torch.rand(2, 3, 256, 256)  # the size of the glance, so that both see the same
     with torch.no_grad():
         torch.testing.assert_close(both(x), (close(x) + glance(x)) / 2, rtol=0, atol=1e-5)
+
+
+def test_files_of_every_step_are_taken_by_the_next_and_by_the_metric(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    paths = [str(tmp_path / name) for name in ("close.pth", "glance.pth", "trunks.safetensors", "lite.safetensors")]
+    for path, backbone in zip(paths, ("tf_efficientnet_lite0", "tf_efficientnet_lite2"), strict=False):
+        net = MAAGIQA(preset="lite", backbone=backbone, glance_backbone="")
+        torch.save({"params": net.state_dict()}, path)
+    close, glance, trunks, weights = paths
+    for words in (
+        ["trunks", "--close", close, "--glance", glance, "--out", trunks],
+        ["weights", trunks, "--out", weights],
+    ):
+        monkeypatch.setattr("sys.argv", ["build", *words])
+        build.main()
+    x = torch.rand(1, 3, 256, 256)
+    with torch.no_grad():
+        joined, shipped = (MAAGIQA(preset="lite", pretrained_model_path=path).eval()(x) for path in (trunks, weights))
+    torch.testing.assert_close(joined, shipped, rtol=0, atol=0.01)  # of matrices in half precision
+    assert Path(weights).stat().st_size < 0.6 * Path(trunks).stat().st_size
 
 
 def test_versions_of_an_image_are_always_the_same_and_hold_nothing_that_is_held_out():
