@@ -28,7 +28,7 @@ lite: $(READY)
 		--glance experiments/maagiqa_lite_glance_3k/models/net_best.pth
 	$(BIN)/maagiqa train -opt maagiqa_lite_robust_3k
 	$(BIN)/python -m benchmarks.lite.build weights experiments/maagiqa_lite_robust_3k/models/net_best.pth \
-		--out maagiqa_pyiqa/weights/lite.safetensors
+		--trunks experiments/maagiqa_lite_3k_trunks.safetensors --out maagiqa_pyiqa/weights/lite.safetensors
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -28,6 +28,14 @@ def test_combined_weights_give_the_mean_score_of_both_trainings():
         torch.testing.assert_close(both(x), (close(x) + glance(x)) / 2, rtol=0, atol=1e-5)
 
 
+def test_what_ships_lies_three_quarters_of_the_way_to_the_end_of_the_last_training():
+    before = {"weight": torch.tensor([1.0, 2.0]), "seen": torch.tensor(3)}
+    after = {"weight": torch.tensor([5.0, 2.0]), "seen": torch.tensor(9)}
+    averaged = build.average(before, after)
+    assert averaged["weight"].tolist() == [4.0, 2.0]
+    assert averaged["seen"] == 9
+
+
 def test_files_of_every_step_are_taken_by_the_next_and_by_the_metric(tmp_path, monkeypatch):
     torch.manual_seed(0)
     paths = [str(tmp_path / name) for name in ("close.pth", "glance.pth", "trunks.safetensors", "lite.safetensors")]
@@ -37,7 +45,7 @@ def test_files_of_every_step_are_taken_by_the_next_and_by_the_metric(tmp_path, m
     close, glance, trunks, weights = paths
     for words in (
         ["trunks", "--close", close, "--glance", glance, "--out", trunks],
-        ["weights", trunks, "--out", weights],
+        ["weights", trunks, "--trunks", trunks, "--out", weights],
     ):
         monkeypatch.setattr("sys.argv", ["build", *words])
         build.main()
