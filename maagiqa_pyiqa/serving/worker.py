@@ -53,14 +53,12 @@ def main(pipe: Connection, job: Job) -> None:
 
 
 def _create(job: Job) -> dict[str, torch.nn.Module]:
+    from maagiqa_pyiqa.api.scorers import create_all
     from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
-    from maagiqa_pyiqa.metrics.scoring import create_metrics
     from maagiqa_pyiqa.support.errors import InputError
 
     entrants = parse_scorers(job.metrics, job.semantics)
-    metrics, failures = create_metrics({name: one.source.create for name, one in entrants.items()}, job.device)
-    for name, reason in failures.items():
-        raise InputError(f"metric {name} cannot run here: {reason}")
+    metrics = create_all({name: one.source.create for name, one in entrants.items()}, job.device)
     (warm,) = score_batch(np.full((1, *WARM_UP), 128, np.uint8), metrics)  # the first image takes longest
     if warm.errors:
         raise InputError(f"an image cannot be scored: {warm.error}")
