@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import urllib3
@@ -18,8 +18,10 @@ import urllib3
 from maagiqa_pyiqa.serving import wire
 from maagiqa_pyiqa.serving.encoding import Encoded, Encoding, encode, single_images
 from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.judged_images import FailedImagesError, Info, OnError, is_failure, require_prompt_each
 
-OnError = Literal["nan", "raise"]
+__all__ = ["FailedImagesError", "Info", "RewardClient", "ServerError"]
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to connect
 
 
@@ -34,28 +36,6 @@ class ServerError(RuntimeError):
     def __init__(self, message: str, status: int | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status, self.retry_after = status, retry_after
-
-
-class FailedImagesError(RuntimeError):
-    """Images without a score, where that is not to be NaN, or not one image with a score.
-
-    Attributes:
-        errors: for each image the reason, None where it has a score.
-    """
-
-    def __init__(self, errors: Sequence[str | None]) -> None:
-        self.errors = list(errors)
-        place, reason = next((place, error) for place, error in enumerate(self.errors) if error)
-        failed = sum(error is not None for error in self.errors)
-        super().__init__(f"{failed} of {len(self.errors)} images could not be scored; images[{place}]: {reason}")
-
-
-class Info(TypedDict):
-    """What stands behind scores, as of ``make_reward``; every list and array has an entry for each image."""
-
-    errors: list[str | None]
-    raw: dict[str, np.ndarray]
-    gates: dict[str, list[list[float] | None]]
 
 
 class RewardClient:
@@ -120,12 +100,10 @@ class RewardClient:
             FailedImagesError: no image could be scored, or with ``on_error='raise'`` one could not.
         """
         parts = [encode(image, self.encoding) for image in single_images(images)]
-        if prompts is not None and len(prompts) != len(parts):
-            raise InputError(f"there are {len(prompts)} prompts for {len(parts)} images; give one an image, or none.")
+        require_prompt_each(prompts, len(parts))
         results = self._score(parts)
         errors = [result["error"] for result in results]
-        failed = sum(error is not None for error in errors)
-        if failed and (failed == len(errors) or self.on_error == "raise"):
+        if is_failure(errors, self.on_error):
             raise FailedImagesError(errors)
         return np.array([_number(result["score"]) for result in results], np.float32), _info(results, errors)
 

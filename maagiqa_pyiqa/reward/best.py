@@ -9,7 +9,7 @@ from maagiqa_pyiqa.api.given_images import Inputs, name_images
 from maagiqa_pyiqa.metrics.ranking import best_places
 from maagiqa_pyiqa.reward.callable import Reward, make_reward
 from maagiqa_pyiqa.reward.members import MetricWeights
-from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.judged_images import require_prompt_each
 from maagiqa_pyiqa.support.options import require_integer
 
 
@@ -52,8 +52,7 @@ def select_best(
     """
     require_integer("select_best", "n", n, minimum=1)
     contents = [given.content for given in name_images(images)]
-    if prompts is not None and len(prompts) != len(contents):
-        raise InputError(f"there are {len(prompts)} prompts for {len(contents)} images; give one an image, or none.")
+    require_prompt_each(prompts, len(contents))
     groups = [""] * len(contents) if prompts is None else list(prompts)
     score = reward if isinstance(reward, Reward) else make_reward(reward)
     scores = [float(value) for value in score(images)[0]] if contents else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -17,42 +17,13 @@ from maagiqa_pyiqa.reward.gradients import score_with_gradients
 from maagiqa_pyiqa.reward.judgement import Judgement, of_results
 from maagiqa_pyiqa.reward.members import Member, MetricWeights, parse_members
 from maagiqa_pyiqa.reward.normalisation import Normalisation
-from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.judged_images import FailedImagesError, Info, OnError, is_failure, require_prompt_each
 from maagiqa_pyiqa.support.options import require_choice, require_integer
 from maagiqa_pyiqa.support.per_process import PerProcess
 
-OnError = Literal["nan", "raise"]
 
-
-class Info(TypedDict):
-    """What stands behind scores; every list and array has an entry for each image.
-
-    Attributes:
-        errors: why an image has no score, None where it has one.
-        raw: scores by metric as the metric gives them, float32, NaN where there is none.
-        gates: by metric that mixes experts their weights, quality last, None where there are none.
-    """
-
-    errors: list[str | None]
-    raw: dict[str, np.ndarray]
-    gates: dict[str, list[list[float] | None]]
-
-
-class RewardError(RuntimeError):
-    """Images without a score where that is not to be NaN, or not one image with a score.
-
-    Attributes:
-        errors: for each image the reason, None where it has a score.
-    """
-
-    def __init__(self, errors: Sequence[str | None]) -> None:
-        self.errors = list(errors)
-        place, reason = next((place, error) for place, error in enumerate(self.errors) if error)
-        failed = sum(error is not None for error in self.errors)
-        super().__init__(f"{failed} of {len(self.errors)} images could not be scored; images[{place}]: {reason}")
-
-    def __reduce__(self) -> tuple[type[RewardError], tuple[list[str | None]]]:
-        return RewardError, (self.errors,)
+class RewardError(FailedImagesError):
+    """Images without a score where that is not to be NaN, or not one image with a score."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +87,8 @@ class Reward:
             RewardError: no image could be scored, or with ``on_error='raise'`` one could not.
         """
         judgement = self._with_gradients(images) if self.differentiable else self._without(images)
-        count = len(judgement.errors)
-        if prompts is not None and len(prompts) != count:
-            raise InputError(f"there are {len(prompts)} prompts for {count} images; give one an image, or none.")
-        failed = sum(error is not None for error in judgement.errors)
-        if failed and (failed == count or self.on_error == "raise"):
+        require_prompt_each(prompts, len(judgement.errors))
+        if is_failure(judgement.errors, self.on_error):
             raise RewardError(judgement.errors)
         return self._combine(judgement.raw), _info(judgement)
 
