@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 
-from maagiqa_pyiqa.cli.inputs import add_inputs, cell_of, find_inputs
+from maagiqa_pyiqa.cli.inputs import add_inputs, cells_of, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
-from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.cli.verbs import add_action, add_verb
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
 
@@ -19,6 +18,7 @@ EXAMPLES = """\
   maagiqa answers fit answers list.csv --only part=train --encoder sentence-transformers:DIR --alignment
   maagiqa answers info answers
 """
+FOLDER = ("answers", "folder of answers")
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -26,7 +26,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     summary = "Take over a large model's answers from a table, fit the text encoder that makes features of them."
     parser = add_verb(verbs, "answers", summary, EXAMPLES, lambda arguments: arguments.action(arguments))
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    importing = _add_action(actions, "import", "take over the answers in columns of a list of images", _import)
+    importing = add_action(actions, FOLDER, "import", "take over the answers in columns of a list of images", _import)
     add_inputs(importing)
     importing.add_argument("--model", required=True, metavar="NAME", help="who answered")
     importing.add_argument(
@@ -38,7 +38,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         help="the column that holds the answers to a question; once for each question",
     )
     importing.add_argument("--prompt-column", metavar="NAME", help="column of what the images were generated from")
-    fitting = _add_action(actions, "fit", "fit the text encoder on the answers about the images named", _fit)
+    fitting = add_action(actions, FOLDER, "fit", "fit the text encoder on the answers about the images named", _fit)
     add_inputs(fitting)
     fitting.add_argument("--only", metavar="COLUMN=VALUE", help="of a list, the rows that have it, such as part=train")
     fitting.add_argument(
@@ -46,17 +46,10 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     fitting.add_argument("--alignment", action="store_true", help="add the text prompt as one more expert")
     fitting.add_argument("--replace", action="store_true", help="in place of the encoder that is there")
-    info = _add_action(actions, "info", "show whose answers it holds, how many and how they become features", _info)
+    info = add_action(
+        actions, FOLDER, "info", "show whose answers it holds, how many and how they become features", _info
+    )
     add_outputs(info, "it", "json")
-
-
-def _add_action(
-    actions: argparse._SubParsersAction, name: str, summary: str, action: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=summary, description=summary)
-    parser.add_argument("answers", metavar="DIR", help="folder of answers")
-    parser.set_defaults(action=action)
-    return parser
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -69,10 +62,8 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.prompt_column:
         columns[TEXT_PROMPT] = arguments.prompt_column
     found = find_inputs(arguments)
-    images = [
-        (source, {question: cell_of(found, image, column) for question, column in columns.items()})
-        for source, image in zip(found.sources, found.paths, strict=True)
-    ]
+    texts = zip(*(cells_of(found, column) for column in columns.values()), strict=True)
+    images = [(source, dict(zip(columns, own, strict=True))) for source, own in zip(found.sources, texts, strict=True)]
     added, problems = import_answers(arguments.answers, asked, images)
     print(f"{added} answers about {len(images)} images added to '{printable(arguments.answers)}'")
     for problem in problems:
@@ -87,8 +78,8 @@ def _fit(arguments: argparse.Namespace) -> int:
     sources = found.sources
     if arguments.only:
         column, value = _pair("--only", arguments.only)
-        pairs = zip(found.sources, found.paths, strict=True)
-        sources = [source for source, image in pairs if cell_of(found, image, column) == value]
+        cells = cells_of(found, column)
+        sources = [source for source, cell in zip(found.sources, cells, strict=True) if cell == value]
     encoding = fit(
         arguments.answers, sources, arguments.encoder, alignment=arguments.alignment, replace=arguments.replace
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maagiqa_pyiqa.cli.inputs import add_inputs, cell_of, find_inputs
+from maagiqa_pyiqa.cli.inputs import add_inputs, cells_of, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
 from maagiqa_pyiqa.cli.verbs import INTERRUPTED, add_verb, positive
 from maagiqa_pyiqa.semantics.prompts import QUESTION_SETS
@@ -90,8 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _prompts(arguments: argparse.Namespace, found: FoundImages) -> dict[str, str]:
     if not arguments.prompt_column:
         return {}
-    pairs = zip(found.sources, found.paths, strict=True)
-    return {source.name: cell_of(found, image, arguments.prompt_column) for source, image in pairs}
+    prompts = cells_of(found, arguments.prompt_column)
+    return {source.name: prompt for source, prompt in zip(found.sources, prompts, strict=True)}
 
 
 def read_questions(which: str) -> Mapping[str, str]:

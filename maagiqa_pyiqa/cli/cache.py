@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 
 from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
-from maagiqa_pyiqa.cli.verbs import add_verb
+from maagiqa_pyiqa.cli.verbs import add_action, add_verb
 from maagiqa_pyiqa.support.text import printable
 
 EXAMPLES = """\
@@ -18,6 +17,7 @@ EXAMPLES = """\
   maagiqa cache import-official features --files tensors/ --images images/
   maagiqa cache export-official features --files tensors/
 """
+FOLDER = ("cache", "cache directory or URL")
 
 
 def add_parser(verbs: argparse._SubParsersAction) -> None:
@@ -25,27 +25,20 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     summary = "Look into a feature cache, verify and repair it, merge caches, convert the authors' files."
     parser = add_verb(verbs, "cache", summary, EXAMPLES, lambda arguments: arguments.action(arguments))
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    info = _add_action(actions, "info", "show whose features it holds, how many and how large", _info)
+    info = add_action(actions, FOLDER, "info", "show whose features it holds, how many and how large", _info)
     add_outputs(info, "it", "json")
-    verify = _add_action(actions, "verify", "read every byte and name what is damaged", _verify)
+    verify = add_action(actions, FOLDER, "verify", "read every byte and name what is damaged", _verify)
     verify.add_argument("--repair", action="store_true", help="keep whole rows, set damaged files aside")
-    merge = _add_action(actions, "merge", "add other caches' features to DIR", _merge)
+    merge = add_action(actions, FOLDER, "merge", "add other caches' features to DIR", _merge)
     merge.add_argument("others", nargs="+", metavar="OTHER", help="caches of the same extractor")
-    _add_action(actions, "compact", "join parts into few large ones, each image once", _compact)
-    importing = _add_action(actions, "import-official", "fill a cache from the authors' two files an image", _import)
+    add_action(actions, FOLDER, "compact", "join parts into few large ones, each image once", _compact)
+    importing = add_action(
+        actions, FOLDER, "import-official", "fill a cache from the authors' two files an image", _import
+    )
     importing.add_argument("--files", required=True, metavar="DIR", help="folder of NAME_semantic_content.pt ...")
     importing.add_argument("--images", required=True, metavar="PATH", help="the images: folder, CSV or glob")
-    exporting = _add_action(actions, "export-official", "write the authors' two files an image", _export)
+    exporting = add_action(actions, FOLDER, "export-official", "write the authors' two files an image", _export)
     exporting.add_argument("--files", required=True, metavar="DIR", help="folder to write to")
-
-
-def _add_action(
-    actions: argparse._SubParsersAction, name: str, summary: str, action: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=summary, description=summary)
-    parser.add_argument("cache", metavar="DIR", help="cache directory or URL")
-    parser.set_defaults(action=action)
-    return parser
 
 
 def _info(arguments: argparse.Namespace) -> int:

@@ -45,12 +45,16 @@ def find_inputs(arguments: argparse.Namespace, inputs: Sequence[str] | None = No
     return find_images(arguments.inputs if inputs is None else inputs, arguments.column, arguments.root)
 
 
-def cell_of(found: FoundImages, image: ImagePath, column: str) -> str:
-    """The cell of an image in a column of the list that names it.
+def cells_of(found: FoundImages, column: str) -> list[str]:
+    """The cell of each image, in their order, in a column of the list that names it.
 
     Raises:
-        InputError: no list names it, or the list has no such column.
+        InputError: no list names an image, or the list has no such column.
     """
+    return [_cell_of(found, image, column) for image in found.paths]
+
+
+def _cell_of(found: FoundImages, image: ImagePath, column: str) -> str:
     row = found.rows.get(image, {})
     if column not in row:
         known = ", ".join(row) or "none"

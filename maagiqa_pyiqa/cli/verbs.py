@@ -113,6 +113,28 @@ def show(arguments: argparse.Namespace, table: Table, **others: Callable[[], str
             print(table.as_text())
 
 
+def add_action(
+    actions: argparse._SubParsersAction,
+    folder: tuple[str, str],
+    name: str,
+    summary: str,
+    action: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    """Add an action of a verb that works on a folder.
+
+    Args:
+        actions: of the verb.
+        folder: the argument that names it, and what it is in words.
+        name: of the action.
+        summary: for its help.
+        action: does it and gives the exit status.
+    """
+    parser = actions.add_parser(name, help=summary, description=summary)
+    parser.add_argument(folder[0], metavar="DIR", help=folder[1])
+    parser.set_defaults(action=action)
+    return parser
+
+
 def positive(text: str) -> int:
     """Parse an integer of at least 1."""
     value = int(text)
