@@ -97,7 +97,7 @@ class AnswersExtractor(BatchedExtractor):
             return self.answers.of_pixels(pixel_key(as_pil(image)).hex())
         file = ImageFile(Path(image).read_bytes())
         try:
-            return self.answers.of_file(file.file_key.hex()) or self.answers.of_pixels(file.pixel_key.hex())
+            return self.answers.of_image(file)
         except UnreadableImageError as error:
             raise UnreadableImageError(f"image '{image}' cannot be read: {error}") from error
 

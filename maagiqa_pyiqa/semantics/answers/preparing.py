@@ -32,7 +32,11 @@ def keys_of(source: ImageSource) -> ImageKeys | UnreadableImageError:
         file = ImageFile(source.read())
         return ImageKeys(source.name, file.file_key.hex(), file.pixel_key.hex())
     except (OSError, UnreadableImageError) as error:
-        return UnreadableImageError(f"image '{source}' cannot be read: {error}")
+        return _unreadable(source, error)
+
+
+def _unreadable(source: ImageSource, error: Exception) -> UnreadableImageError:
+    return UnreadableImageError(f"image '{source}' cannot be read: {error}")
 
 
 def import_answers(
@@ -99,10 +103,10 @@ def fit(
 
 
 def _texts(answers: Answers, source: ImageSource, alignment: bool) -> Iterator[str]:
-    keys = keys_of(source)
-    if isinstance(keys, UnreadableImageError):
-        raise keys
-    found = answers.of_pixels(keys.pixel_key)
+    try:
+        found = answers.of_image(ImageFile(source.read()))
+    except (OSError, UnreadableImageError) as error:
+        raise _unreadable(source, error) from error
     for question in (*answers.asked.questions, *([TEXT_PROMPT] if alignment else [])):
         if question not in found:
             raise InputError(f"'{answers.folder}' has no answer about '{source}' to: {question}; ask first.")

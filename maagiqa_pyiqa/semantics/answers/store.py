@@ -14,11 +14,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import write_whole
 from maagiqa_pyiqa.support.folder_lock import folder_lock
+from maagiqa_pyiqa.support.json_files import read_json
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.cache.keys import ImageFile
 
 FORMAT = 1
 MANIFEST, LINES = "manifest.json", "answers.jsonl"
@@ -109,6 +113,14 @@ class Answers:
         """Answers about an image that came as this file; empty also where it came as another file."""
         return self.of_pixels(self._pixels_of_file.get(file_key, ""))
 
+    def of_image(self, file: ImageFile) -> Mapping[str, Answer]:
+        """Answers about an image, which is decoded only where it did not come as this file.
+
+        Raises:
+            UnreadableImageError: it has to be decoded and cannot be.
+        """
+        return self.of_file(file.file_key.hex()) or self.of_pixels(file.pixel_key.hex())
+
 
 class AnswersWriter(Answers):
     """A folder of answers held by this process, which appends to ``file``, unbuffered; made by ``writing``."""
@@ -168,15 +180,11 @@ def read_manifest(folder: Path) -> Asked:
             f"'{folder}' holds no answers (no {MANIFEST}); ask: maagiqa ask IMAGES --endpoint URL --model NAME "
             f"--answers {folder}"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] > FORMAT:
-            raise InputError(f"'{path}' has format {content['format']}; this version reads up to {FORMAT}. Update it.")
-        return Asked(str(content["model"]), dict(content["questions"]), dict(content["sampling"]))
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(
-            f"'{path}' is no manifest of answers: {error!r}. Restore it, or ask into another folder."
-        ) from (error)
+    return read_json(path, FORMAT, _asked, "manifest of answers", "Restore it, or ask into another folder.")
+
+
+def _asked(content: Mapping[str, Any]) -> Asked:
+    return Asked(str(content["model"]), dict(content["questions"]), dict(content["sampling"]))
 
 
 def _write_manifest(folder: Path, asked: Asked) -> None:

@@ -14,6 +14,7 @@ from maagiqa_pyiqa.semantics.answers.hashed_ngrams import HashedNgrams
 from maagiqa_pyiqa.semantics.answers.sentence_encoder import SentenceEncoder
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.files import write_whole
+from maagiqa_pyiqa.support.json_files import read_json
 from maagiqa_pyiqa.support.options import nearest
 
 FORMAT = 1
@@ -97,10 +98,8 @@ def read_encoding(folder: Path) -> Encoding:
             f"'{folder}' has no text encoder ({ENCODER}); fit one on the images of the training part: "
             f"maagiqa answers fit {folder} IMAGES"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] > FORMAT:
-            raise InputError(f"'{path}' has format {content['format']}; this version reads up to {FORMAT}. Update it.")
-        return Encoding(ENCODERS[content["encoder"]].from_state(content), bool(content["alignment"]))
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"'{path}' is no text encoder: {error!r}. Restore it, or fit another.") from error
+    return read_json(path, FORMAT, _encoding, "text encoder", "Restore it, or fit another.")
+
+
+def _encoding(content: Mapping[str, Any]) -> Encoding:
+    return Encoding(ENCODERS[content["encoder"]].from_state(content), bool(content["alignment"]))
