@@ -18,6 +18,8 @@ from maagiqa_pyiqa.support.files import require_writable, written_whole
 from maagiqa_pyiqa.support.text import printable
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from maagiqa_pyiqa.archs.region_map import RegionMap
     from maagiqa_pyiqa.images.sources import ImagePath
     from maagiqa_pyiqa.leaderboard.entrants import Entrant
@@ -48,20 +50,22 @@ class RegionMaps:
         self._made: dict[ImagePath, RegionMap] = {}
         self.problems: dict[ImagePath, str] = {}
 
-    def of(self, image: ImagePath) -> RegionMap | None:
-        """The map of an image; None, and its problem noted, where that cannot be made."""
+    def of(self, image: ImagePath, decoded: Image.Image | None = None) -> RegionMap | None:
+        """The map of an image, decoded or not; None, and its problem noted, where that cannot be made."""
+        from maagiqa_pyiqa.images.decoding import decode
+
         if image not in self._made and image not in self.problems:
             try:
-                self._made[image] = self._map(image)
+                self._made[image] = self._map(decode(image) if decoded is None else decoded)
             except Exception as error:  # whatever is wrong with one image stops no other
                 self.problems[image] = str(error) or type(error).__name__
         return self._made.get(image)
 
-    def _map(self, image: ImagePath) -> RegionMap:
+    def _map(self, picture: Image.Image) -> RegionMap:
         from maagiqa_pyiqa.archs.region_map import map_regions
-        from maagiqa_pyiqa.images.decoding import read_image
+        from maagiqa_pyiqa.images.decoding import as_tensor
 
-        x = read_image(image)[None].float().div_(255)
+        x = as_tensor(picture)[None].float().div_(255)
         return map_regions(self._net, x.to(next(self._net.parameters()).device))
 
 
@@ -114,23 +118,24 @@ def finish_heatmaps(folder: str | None, maps: RegionMaps, images: Sequence[Image
 
 
 def _write_heatmaps(folder: Path, maps: RegionMaps, images: Sequence[ImagePath]) -> None:
+    from maagiqa_pyiqa.images.decoding import decode
     from maagiqa_pyiqa.support.progress import progress
 
     names = name_heatmaps([str(image) for image in images])
     for image, name in progress(zip(images, names, strict=True), total=len(images), what="heat maps"):
-        regions = maps.of(image)
-        if regions is not None:
-            try:
-                _write_heatmap(folder / name, image, regions)
-            except Exception as error:  # such as an image that went away, or a full disk
-                maps.problems[image] = str(error) or type(error).__name__
+        try:
+            picture = decode(image)
+            regions = maps.of(image, picture)
+            if regions is not None:
+                _write_heatmap(folder / name, picture, regions)
+        except Exception as error:  # such as an image that went away, or a full disk
+            maps.problems[image] = str(error) or type(error).__name__
 
 
-def _write_heatmap(target: Path, image: ImagePath, regions: RegionMap) -> None:
-    from maagiqa_pyiqa.images.decoding import decode
+def _write_heatmap(target: Path, picture: Image.Image, regions: RegionMap) -> None:
     from maagiqa_pyiqa.images.heatmaps import draw_heatmap
 
-    drawn = draw_heatmap(decode(image), regions.scores.float().cpu().numpy(), regions.score, regions.window)
+    drawn = draw_heatmap(picture, regions.scores.float().cpu().numpy(), regions.score, regions.window)
     with written_whole(target) as aside:
         drawn.save(aside, "JPEG", quality=JPEG_QUALITY)
 
