@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 
-from maagiqa_pyiqa.leaderboard.entrants import parse_entrant
+from maagiqa_pyiqa.archs.maagiqa_arch import PACKAGED
+from maagiqa_pyiqa.leaderboard.entrants import Entrant, parse_entrant
 from maagiqa_pyiqa.leaderboard.training_data import rated_data_of
 from maagiqa_pyiqa.metrics.explanation import weights_fingerprint
 from maagiqa_pyiqa.metrics.measurement import Measurement, measure
@@ -18,7 +18,6 @@ from maagiqa_pyiqa.metrics.scales import Scale, scale_of
 from maagiqa_pyiqa.register import METRICS
 from maagiqa_pyiqa.support.devices import default_device
 
-LITE = MappingProxyType({"maagiqa-lite": "lite", "maagiqa-lite-2026a": "lite-2026a"})
 CODE_LICENCES = ("Apache-2.0", "PolyForm-Noncommercial-1.0.0")  # of this package; of pyiqa, as its own metadata says
 
 
@@ -87,7 +86,7 @@ def card(name: str, *, measure_it: bool = False, device: str | torch.device | No
         True
     """
     entrant = parse_entrant(name)
-    packaged = LITE.get(name)
+    packaged = _packaged_weights(name)
     fact = True if packaged else None  # under test
     return Card(
         name=name,
@@ -102,9 +101,15 @@ def card(name: str, *, measure_it: bool = False, device: str | torch.device | No
         licence_of_weights="Apache-2.0" if packaged else None,
         training_data=rated_data_of(name),
         weights_sha256=weights_fingerprint(packaged) if packaged else None,
-        measurement=_measure(name, str(device or default_device())) if measure_it else None,
+        measurement=_measure(entrant, str(device or default_device())) if measure_it else None,
     )
 
 
-def _measure(name: str, device: str) -> Measurement:
-    return measure(name, parse_entrant(name).source.create(device), device)
+def _packaged_weights(name: str) -> str | None:
+    """Which weights inside the package a metric has; None for any others."""
+    pretrained = METRICS[name]["metric_opts"].get("pretrained") if name in METRICS else None
+    return pretrained if pretrained in PACKAGED else None
+
+
+def _measure(entrant: Entrant, device: str) -> Measurement:
+    return measure(entrant.name, entrant.source.create(device), device)
