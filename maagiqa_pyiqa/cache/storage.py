@@ -265,6 +265,8 @@ def _map(path: Path) -> pyarrow.Buffer:
     try:
         with pyarrow.memory_map(str(path)) as file:
             return file.read_buffer()  # the buffer keeps the mapping alive
+    except FileNotFoundError:  # joined into a larger part since it was measured; readers list the parts anew
+        raise
     except OSError as error:  # such as a limit of the process
         raise OSError(f"'{path}' of a cache ({size:,} bytes) cannot be mapped: {error}") from error
 

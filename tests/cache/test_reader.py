@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from maagiqa_pyiqa.cache import storage
 from maagiqa_pyiqa.cache.index import ABSENT
 from maagiqa_pyiqa.cache.keys import ImageFile, pixel_key
 from maagiqa_pyiqa.cache.manifest import DamagedCacheError
@@ -129,6 +130,25 @@ def test_a_listing_that_is_out_of_date_loses_nothing(cache, folder, monkeypatch)
     reader = CacheReader.open(folder)
     assert listings == []
     assert_holds(reader, range(2))
+
+
+def test_a_part_that_is_joined_into_another_while_it_is_opened_loses_nothing(cache, folder, monkeypatch):
+    reader = CacheReader.open(folder)
+    put(cache, range(2))
+    put(cache, range(2, 4))
+    measure, joined = storage._size, []
+
+    def measure_and_join(path):
+        size = measure(path)
+        if not joined:
+            joined.append(path)
+            CacheWriter.open(folder).compact()
+        return size
+
+    monkeypatch.setattr(storage, "_size", measure_and_join)
+    reader.refresh()
+    assert not joined[0].exists()
+    assert_holds(reader, range(4))
 
 
 def test_a_part_that_cannot_be_opened_is_an_error_and_no_endless_loop(cache, folder):
