@@ -18,7 +18,14 @@ import urllib3
 from maagiqa_pyiqa.serving import wire
 from maagiqa_pyiqa.serving.encoding import Encoded, Encoding, encode, single_images
 from maagiqa_pyiqa.support.errors import InputError
-from maagiqa_pyiqa.support.judged_images import FailedImagesError, Info, OnError, is_failure, require_prompt_each
+from maagiqa_pyiqa.support.judged_images import (
+    FailedImagesError,
+    Info,
+    OnError,
+    is_failure,
+    out_of_distribution,
+    require_prompt_each,
+)
 
 __all__ = ["FailedImagesError", "Info", "RewardClient", "ServerError"]
 
@@ -125,7 +132,8 @@ class RewardClient:
 
     def _score(self, parts: Sequence[Encoded]) -> list[dict[str, Any]]:
         """A result for each part, in order."""
-        results: list[dict[str, Any]] = [{"score": None, "error": part.error, "raw": {}, "gates": {}} for part in parts]
+        unscored: dict[str, Any] = {"score": None, "raw": {}, "gates": {}, "distances": {}}
+        results: list[dict[str, Any]] = [{**unscored, "error": part.error} for part in parts]
         sendable = [(place, part.content) for place, part in enumerate(parts) if part.error is None]
         for batch in _batches(sendable):
             fields = [(wire.OPTIONS_FIELD, json.dumps(self.options))]
@@ -179,12 +187,21 @@ def _number(score: float | None) -> float:
 
 
 def _info(results: Sequence[Mapping[str, Any]], errors: list[str | None]) -> Info:
-    names = dict.fromkeys(name for result in results for name in result["raw"])
-    raw = {name: np.array([result["raw"].get(name, np.nan) for result in results], np.float32) for name in names}
     mixes = dict.fromkeys(name for result in results for name in result["gates"])
+    distances = _by_metric(results, "distances")
     return Info(
-        errors=errors, raw=raw, gates={name: [result["gates"].get(name) for result in results] for name in mixes}
+        errors=errors,
+        raw=_by_metric(results, "raw"),
+        gates={name: [result["gates"].get(name) for result in results] for name in mixes},
+        distances=distances,
+        out_of_distribution=out_of_distribution(distances),
     )
+
+
+def _by_metric(results: Sequence[Mapping[str, Any]], key: str) -> dict[str, np.ndarray]:
+    """Numbers of all images by metric, NaN where one has none."""
+    names = dict.fromkeys(name for result in results for name in result[key])
+    return {name: np.array([result[key].get(name, np.nan) for result in results], np.float32) for name in names}
 
 
 def _batches(parts: Sequence[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:

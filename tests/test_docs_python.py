@@ -1,4 +1,4 @@
-"""docs/python.md: every snippet of it runs."""
+"""docs/python.md and docs/reward.md: every snippet of them runs."""
 
 import os
 import re
@@ -10,12 +10,13 @@ from PIL import Image
 
 from tests.helpers.places import ROOT
 
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+PAGES = [(ROOT / "docs" / name).read_text() for name in ("python.md", "reward.md")]
+SNIPPETS = [code for page in PAGES for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A folder with the pictures that the page speaks of."""
+    """A folder with the pictures that the pages speak of."""
     folder = tmp_path_factory.mktemp("python")
     (folder / "pictures").mkdir()
     for name in ("image.png", "pictures/a.png", "pictures/b.png"):
@@ -24,7 +25,7 @@ def workplace(tmp_path_factory):
 
 
 @pytest.mark.parametrize("code", SNIPPETS)
-def test_snippets_of_the_page_run(workplace, code):
+def test_snippets_run(workplace, code):
     if "torchmetrics" in code:
         pytest.importorskip("torchmetrics")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

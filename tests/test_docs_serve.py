@@ -10,11 +10,13 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from maagiqa_pyiqa.cli.main import build_parser, main
 from maagiqa_pyiqa.client import RewardClient
 from maagiqa_pyiqa.metrics.scoring import create_metrics, makers_of
+from maagiqa_pyiqa.reward import make_reward
 from maagiqa_pyiqa.serving.worker import score_batch
 from tests.helpers.places import ROOT, SAMPLE
 from tests.helpers.served import wait_until
@@ -81,6 +83,16 @@ def test_scores_are_those_of_the_metric_in_process(server, in_process, image_pat
     images = np.stack([np.asarray(Image.open(path).convert("RGB"))[100:250, 50:230] for path in image_paths])
     scores, _ = RewardClient(URL, encoding=encoding)(images)
     assert scores == pytest.approx(in_process(images), abs=1e-6)
+
+
+def test_what_stands_behind_scores_is_what_a_reward_in_process_tells(server):
+    images = np.random.default_rng(0).random((2, 3, 70, 90), np.float32)
+    _, far = RewardClient(URL)(images)
+    _, near = make_reward("maagiqa-lite", device="cpu")(torch.from_numpy(images))
+    assert set(far) == set(near)
+    for key in ("raw", "distances"):
+        assert far[key]["maagiqa-lite"] == pytest.approx(near[key]["maagiqa-lite"], abs=1e-5)
+    assert far["out_of_distribution"]["maagiqa-lite"].tolist() == near["out_of_distribution"]["maagiqa-lite"].tolist()
 
 
 def test_scores_of_floats_and_of_files_too(server, in_process):

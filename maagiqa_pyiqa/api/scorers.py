@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 
-from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
-from maagiqa_pyiqa.metrics.scoring import Maker, create_metrics
+from maagiqa_pyiqa.leaderboard.entrants import Entrant, parse_scorers
+from maagiqa_pyiqa.metrics.scoring import Maker, Reader, create_metrics
+from maagiqa_pyiqa.metrics.training_distance import distance_readers
 from maagiqa_pyiqa.support.errors import InputError, InputTypeError
 
 OneMetric: TypeAlias = str | torch.nn.Module
@@ -54,6 +55,23 @@ def create_all(makers: Mapping[str, Maker], device: str | None = None) -> dict[s
     for name, reason in unavailable.items():
         raise InputError(f"metric {name} cannot run here: {reason}")
     return metrics
+
+
+class Scorers(NamedTuple):
+    """Metrics by name, and what reads how far images are from the training images of those of which it is known."""
+
+    metrics: dict[str, torch.nn.Module]
+    readers: dict[str, Reader]
+
+
+def create_scorers(entrants: Mapping[str, Entrant], device: str | None = None) -> Scorers:
+    """What entrants score with.
+
+    Raises:
+        ValueError: one cannot run here.
+    """
+    metrics = create_all({name: entrant.source.create for name, entrant in entrants.items()}, device)
+    return Scorers(metrics, distance_readers({name: entrant.published for name, entrant in entrants.items()}))
 
 
 def _maker(metric: OneMetric) -> tuple[str, Maker]:

@@ -99,10 +99,14 @@ class Entrant:
         """What is scored with."""
         return self.source.kind
 
+    @property
+    def published(self) -> str | None:
+        """Name of the metric of pyiqa's that it is, with published weights and no options; None of any other."""
+        return self.source.metric if self.kind == "metric" and not self.source.options else None
+
     def is_zero_shot(self, dataset: str) -> bool | None:
         """Whether it is known to have been trained on nothing of a dataset; None where that is not known."""
-        published = self.kind == "metric" and not self.source.options
-        return is_zero_shot(dataset, self.source.metric if published else None, self.trained_on)
+        return is_zero_shot(dataset, self.published, self.trained_on)
 
     @property
     def score_range(self) -> str | None:

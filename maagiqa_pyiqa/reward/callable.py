@@ -11,13 +11,20 @@ import numpy as np
 import torch
 
 from maagiqa_pyiqa.api.given_images import Inputs, name_images
-from maagiqa_pyiqa.api.scorers import create_all
+from maagiqa_pyiqa.api.scorers import Scorers, create_scorers
 from maagiqa_pyiqa.api.scoring import score_given
 from maagiqa_pyiqa.reward.gradients import score_with_gradients
 from maagiqa_pyiqa.reward.judgement import Judgement, of_results
 from maagiqa_pyiqa.reward.members import Member, MetricWeights, parse_members
 from maagiqa_pyiqa.reward.normalisation import Normalisation
-from maagiqa_pyiqa.support.judged_images import FailedImagesError, Info, OnError, is_failure, require_prompt_each
+from maagiqa_pyiqa.support.judged_images import (
+    FailedImagesError,
+    Info,
+    OnError,
+    is_failure,
+    out_of_distribution,
+    require_prompt_each,
+)
 from maagiqa_pyiqa.support.options import require_choice, require_integer
 from maagiqa_pyiqa.support.per_process import PerProcess
 
@@ -48,7 +55,7 @@ class Reward:
     workers: int = 2
     on_error: OnError = "nan"
     differentiable: bool = False
-    _metrics: PerProcess[dict[str, torch.nn.Module]] = field(init=False, repr=False, compare=False)
+    _metrics: PerProcess[Scorers] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_integer("make_reward", "batch_size", self.batch_size, minimum=1)
@@ -86,21 +93,24 @@ class Reward:
             ValueError: another shape or type, another number of prompts, or a metric that cannot run here.
             RewardError: no image could be scored, or with ``on_error='raise'`` one could not.
         """
-        judgement = self._with_gradients(images) if self.differentiable else self._without(images)
-        require_prompt_each(prompts, len(judgement.errors))
+        judge = self._with_gradients if self.differentiable else self._without
+        judgement = judge(images, prompts)
         if is_failure(judgement.errors, self.on_error):
             raise RewardError(judgement.errors)
         return self._combine(judgement.raw), _info(judgement)
 
-    def _without(self, images: Inputs) -> Judgement:
+    def _without(self, images: Inputs, prompts: Sequence[str] | None) -> Judgement:
         given = name_images(images)
-        with self._metrics.lent() as metrics:
-            results = score_given(given, metrics, self.batch_size, self.workers)
-        return of_results(results, list(metrics))
+        require_prompt_each(prompts, len(given))
+        with self._metrics.lent() as (metrics, readers):
+            results = score_given(given, metrics, self.batch_size, self.workers, readers)
+        return of_results(results, list(metrics), readers)
 
-    def _with_gradients(self, images: Inputs) -> Judgement:
-        with self._metrics.lent() as metrics:
-            return score_with_gradients(images, metrics, self.device, self.batch_size)
+    def _with_gradients(self, images: Inputs, prompts: Sequence[str] | None) -> Judgement:
+        if torch.is_tensor(images):
+            require_prompt_each(prompts, len(images))
+        with self._metrics.lent() as (metrics, readers):
+            return score_with_gradients(images, metrics, readers, self.device, self.batch_size)
 
     def _combine(self, raw: Mapping[str, Any]) -> Any:
         """The weighted sum of the scores of each image, float32."""
@@ -153,17 +163,23 @@ def make_reward(
     return Reward(members, place, batch_size, workers, on_error, differentiable)
 
 
-def _create(members: Sequence[Member], device: str | None, differentiable: bool) -> dict[str, torch.nn.Module]:
-    metrics = create_all({member.name: member.entrant.source.create for member in members}, device)
+def _create(members: Sequence[Member], device: str | None, differentiable: bool) -> Scorers:
+    scorers = create_scorers({member.name: member.entrant for member in members}, device)
     if differentiable:
-        for metric in metrics.values():
+        for metric in scorers.metrics.values():
             metric.requires_grad_(False)  # gradients are for the images
-    return metrics
+    return scorers
 
 
 def _info(judgement: Judgement) -> Info:
-    raw = {name: _plain(values) for name, values in judgement.raw.items()}
-    return Info(errors=judgement.errors, raw=raw, gates=judgement.gates)
+    distances = {name: _plain(values) for name, values in judgement.distances.items()}
+    return Info(
+        errors=judgement.errors,
+        raw={name: _plain(values) for name, values in judgement.raw.items()},
+        gates=judgement.gates,
+        distances=distances,
+        out_of_distribution=out_of_distribution(distances),
+    )
 
 
 def _plain(values: np.ndarray | torch.Tensor) -> np.ndarray:

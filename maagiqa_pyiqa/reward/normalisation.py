@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 import numpy as np
 import torch
 
-from maagiqa_pyiqa.leaderboard.entrants import Entrant, ScoreSource
+from maagiqa_pyiqa.leaderboard.entrants import Entrant
 from maagiqa_pyiqa.metrics.scales import Scale, metrics_with_scales, scale_of
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import require_choice
@@ -57,8 +57,7 @@ def normalise(entrant: Entrant, normalize: Normalisation) -> Affine:
 
 
 def _measured_scale(entrant: Entrant) -> Scale:
-    name = str(entrant.source.metric)
-    scale = scale_of(name) if entrant.source == ScoreSource(metric=name) else None
+    scale = scale_of(entrant.published) if entrant.published else None
     if scale is None:
         raise InputError(
             f"metric '{entrant.name}': where its scores lie on AGIQA-3k was not measured, which is known of "

@@ -150,7 +150,7 @@ async def _disconnected(request: Request) -> None:
 
 
 def _unreadable(image: Pixels) -> ImageResult:
-    return ImageResult(name=image.name, score=None, error=image.error, raw={}, gates={})
+    return ImageResult(name=image.name, score=None, error=image.error, raw={}, gates={}, distances={})
 
 
 def create_app(server: Server) -> FastAPI:

@@ -18,7 +18,7 @@ from maagiqa_pyiqa.serving.limits import RefusedError, busy
 
 TRIES = 2  # of an image whose engine dies: whoever else was in its batch gets a score by the second
 RESTART_SECONDS = (0, 1, 2, 5, 10, 30)  # before each further attempt to start an engine; then the last for ever
-Outcome: TypeAlias = dict[str, Any]  # ``raw``, ``errors`` and ``gates`` of an image by metric
+Outcome: TypeAlias = dict[str, Any]  # ``raw``, ``errors``, ``gates`` and ``distances`` of an image by metric
 Metrics: TypeAlias = tuple[str, ...]
 log = logging.getLogger("maagiqa.serve")
 
@@ -228,4 +228,4 @@ def _settle(item: Item, outcome: Outcome) -> None:
 
 
 def _failed(metrics: Metrics, reason: str) -> Outcome:
-    return {"raw": {}, "errors": dict.fromkeys(metrics, reason), "gates": {}}
+    return {"raw": {}, "errors": dict.fromkeys(metrics, reason), "gates": {}, "distances": {}}

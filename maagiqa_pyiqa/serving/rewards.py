@@ -42,6 +42,7 @@ class Combination:
             error=error,
             raw=raw,
             gates={metric: weights for metric, weights in outcome["gates"].items() if weights},
+            distances=outcome["distances"],
         )
 
 

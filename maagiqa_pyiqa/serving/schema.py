@@ -53,6 +53,13 @@ class ImageResult(BaseModel):
     gates: Annotated[
         dict[str, list[float]], Field(description="weights of experts by metric that has any, quality last")
     ]
+    distances: Annotated[
+        dict[str, Score],
+        Field(
+            description="from the training images, by metric of which that is known; beyond 1 an image is out of their "
+            "distribution"
+        ),
+    ]
 
 
 class ScoreResponse(BaseModel):

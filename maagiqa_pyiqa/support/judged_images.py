@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from maagiqa_pyiqa.support.errors import InputError
 
 OnError = Literal["nan", "raise"]
+FARTHEST = 1.0  # distance within which 95 % of images lie that are like those a metric was trained on
 
 
 class Info(TypedDict):
@@ -19,11 +20,22 @@ class Info(TypedDict):
         errors: why an image has no score, None where it has one.
         raw: scores by metric as the metric gives them, float32, NaN where there is none.
         gates: by metric that mixes experts their weights, quality last, None where there are none.
+        distances: by metric of which that is known, how far its features of an image are from those of its training
+            images, float32, NaN where there is no score. 95 % of images that are like them are within 1.
+        out_of_distribution: by the same metrics, whether an image is farther than that, bool: its score is worth
+            little, and where it rises with training the reward is being hacked.
     """
 
     errors: list[str | None]
     raw: dict[str, np.ndarray]
     gates: dict[str, list[list[float] | None]]
+    distances: dict[str, np.ndarray]
+    out_of_distribution: dict[str, np.ndarray]
+
+
+def out_of_distribution(distances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By metric, which distances are too far; NaN is not."""
+    return {name: values > FARTHEST for name, values in distances.items()}
 
 
 class FailedImagesError(RuntimeError):

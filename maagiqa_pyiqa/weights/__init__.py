@@ -20,6 +20,11 @@ def packaged_scores(name: str) -> Path:
     return Path(__file__).with_name(f"{name}_scores.json")
 
 
+def packaged_training_features(name: str) -> Path:
+    """Path at which the package keeps where features of a network's training images lie, whether it is known or not."""
+    return Path(__file__).with_name(f"{name}_features.safetensors")
+
+
 def packaged_scales() -> Path:
     """Path at which the package keeps where scores of metrics lie on AGIQA-3k."""
     return Path(__file__).with_name("scales.json")

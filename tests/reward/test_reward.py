@@ -7,13 +7,16 @@ import pickle
 import threading
 
 import numpy as np
+import pyiqa
 import pytest
 import torch
 from PIL import Image
 
 import maagiqa_pyiqa
+from maagiqa_pyiqa.metrics.training_distance import training_features_of
 from maagiqa_pyiqa.reward import RewardError, make_reward
 from maagiqa_pyiqa.reward.gradients import score_with_gradients
+from maagiqa_pyiqa.weights import packaged_weights
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +95,11 @@ def test_no_image_is_no_score(reward):
         assert info["errors"] == []
 
 
-def test_prompts_have_to_be_as_many_as_images(reward, pixels):
+@pytest.mark.parametrize("differentiable", [False, True])
+def test_prompts_have_to_be_as_many_as_images_before_anything_is_scored(pixels, differentiable):
+    reward = make_reward("musiq", device="cpu", differentiable=differentiable)  # whose weights are out of reach
     with pytest.raises(ValueError, match="there are 2 prompts for 5 images"):
-        reward(pixels, ["a", "b"])
+        reward(floats(pixels), ["a", "b"])
 
 
 def test_what_is_no_image_is_an_error_of_the_caller(reward):
@@ -102,6 +107,28 @@ def test_what_is_no_image_is_an_error_of_the_caller(reward):
         reward(torch.zeros(2, 8, 8, 3))
     with pytest.raises(TypeError, match="got int"):
         reward([3])
+
+
+@pytest.mark.parametrize("differentiable", [False, True])
+def test_how_far_images_are_from_the_training_images_is_told_where_that_is_known(pixels, differentiable):
+    x = floats(pixels)[:3].clone()
+    x[1, 0, 0, 0] = torch.nan
+    metric = {"maagiqa-lite": 1.0, "maagiqa-lite-2026a": 1.0}
+    _, info = make_reward(metric, device="cpu", differentiable=differentiable)(x)
+    distances = info["distances"].pop("maagiqa-lite")
+    assert info["distances"] == {}
+    assert distances.dtype == np.float32
+    assert np.isnan(distances).tolist() == [False, True, False]
+    assert info["out_of_distribution"]["maagiqa-lite"].tolist() == (distances > 1).tolist()
+    details = pyiqa.create_metric("maagiqa-lite", device=torch.device("cpu"))(x[:1], return_details=True)
+    assert distances[0] == pytest.approx(training_features_of("maagiqa-lite").read(details)[0], rel=1e-4)
+
+
+def test_of_a_checkpoint_no_distance_is_known(pixels, tmp_path):
+    checkpoint = tmp_path / "mine.safetensors"
+    checkpoint.write_bytes(packaged_weights("lite").read_bytes())
+    _, info = make_reward(f"maagiqa-lite={checkpoint}", device="cpu")(pixels)
+    assert info["distances"] == info["out_of_distribution"] == {}
 
 
 # ------------------------------------------------------------------------------------------------------ several metrics
@@ -206,7 +233,7 @@ class Counted(torch.nn.Module):
 
 def test_metrics_without_gradients_and_files_are_refused(pixels):
     with pytest.raises(ValueError, match="metric 'counted' gives no gradients"):
-        score_with_gradients(floats(pixels).requires_grad_(), {"counted": Counted()}, "cpu", 2)
+        score_with_gradients(floats(pixels).requires_grad_(), {"counted": Counted()}, {}, "cpu", 2)
     with pytest.raises(TypeError, match="images must be a tensor"):
         make_reward("maagiqa-lite", device="cpu", differentiable=True)(["a.png"])
 

@@ -37,6 +37,8 @@ def test_a_tensor_of_more_images_than_a_request_holds_is_scored_in_order(url, fl
     assert info["errors"] == [None] * 70
     assert info["raw"][METRIC] == pytest.approx(scores)
     assert info["gates"] == {METRIC: [[0.25, 0.75]] * 70}
+    assert info["distances"][METRIC].tolist() == [1.5] * 70
+    assert info["out_of_distribution"][METRIC].all()
 
 
 @pytest.mark.parametrize("encoding", ["tensor", "png", "webp"])
@@ -140,7 +142,7 @@ def answering(status, body, headers=()):
     return server
 
 
-ONE = {"name": "0", "score": 1.0, "error": None, "raw": {}, "gates": {}}
+ONE = {"name": "0", "score": 1.0, "error": None, "raw": {}, "gates": {}, "distances": {}}
 
 
 @pytest.mark.parametrize(
