@@ -134,7 +134,7 @@ def _draw_curves(axes: Axes, steps: Sequence[Step]) -> None:
 def _draw_pictures(axes: Axes, steps: Sequence[Step]) -> None:
     shown = [steps[0], first_fired(steps) or steps[len(steps) // 2], steps[-1]]
     for place, one in enumerate(shown):
-        axes.imshow(one.pictures[0].permute(1, 2, 0), extent=(place, place + 0.97, 0, 0.97))
+        axes.imshow(one.pictures[0].permute(1, 2, 0).numpy(), extent=(place, place + 0.97, 0, 0.97))
         words = f"step {one.step}: reward {one.rewards[0]:.2f}, distance {one.distances[0]:.2f}"
         axes.text(place, 1.02, words, fontsize=8)
     axes.set(xlim=(0, len(shown)), ylim=(0, 1.1))
