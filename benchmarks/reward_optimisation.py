@@ -35,19 +35,19 @@ COLOURS, SIDE = 16, 128  # of a generated picture, in colours and in pixels
 
 
 class Step(NamedTuple):
-    """What the reward says of pictures, (N,) each, after a step of a run."""
+    """What the reward says of pictures, (N,) each, after a step of a run, and the first of them (3, H, W)."""
 
     run: str
     step: int
     rewards: np.ndarray
     distances: np.ndarray
     out_of_distribution: np.ndarray
-    pictures: torch.Tensor  # (N, 3, H, W)
+    picture: torch.Tensor
 
 
 def _step(run: str, step: int, pictures: torch.Tensor, info: Info) -> Step:
     out = info["out_of_distribution"][METRIC]
-    return Step(run, step, info["raw"][METRIC], info["distances"][METRIC], out, pictures.detach().clone())
+    return Step(run, step, info["raw"][METRIC], info["distances"][METRIC], out, pictures[0].detach().clone())
 
 
 def by_gradient(reward: Reward, pictures: torch.Tensor, steps: int) -> Iterator[Step]:
@@ -127,17 +127,18 @@ def _draw_curves(axes: Axes, steps: Sequence[Step]) -> None:
     if fired is not None:
         axes.axvline(fired.step, color="#6b6b6b", linestyle="--", linewidth=1, label=f"guard fires, step {fired.step}")
     axes.set(title=steps[0].run, xlabel="step")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="best")
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_pictures(axes: Axes, steps: Sequence[Step]) -> None:
-    shown = [steps[0], first_fired(steps) or steps[len(steps) // 2], steps[-1]]
-    for place, one in enumerate(shown):
-        axes.imshow(one.pictures[0].permute(1, 2, 0).numpy(), extent=(place, place + 0.97, 0, 0.97))
-        words = f"step {one.step}: reward {one.rewards[0]:.2f}, distance {one.distances[0]:.2f}"
+    fired = first_fired(steps)
+    between = steps[len(steps) // 2] if fired is None or fired.step == 0 else fired
+    for place, one in enumerate((steps[0], between, steps[-1])):
+        axes.imshow(one.picture.permute(1, 2, 0).numpy(), extent=(place, place + 0.97, 0, 0.97))
+        words = f"step {one.step}\nreward {one.rewards[0]:.2f}, distance {one.distances[0]:.2f}"
         axes.text(place, 1.02, words, fontsize=8)
-    axes.set(xlim=(0, len(shown)), ylim=(0, 1.1))
+    axes.set(xlim=(0, 3), ylim=(0, 1.2))
     axes.axis("off")
 
 

@@ -9,6 +9,7 @@ maagiqa train -opt maagiqa_lite_robust_3k --data AGIQA-3K
 python -m benchmarks.lite.build weights experiments/maagiqa_lite_robust_3k/models/net_best.pth \
         --trunks experiments/maagiqa_lite_3k_trunks.safetensors --out maagiqa_pyiqa/weights/lite.safetensors
 python -m benchmarks.lite.distribution --data AGIQA-3K
+python -m benchmarks.lite.features --data AGIQA-3K
 """
 
 from __future__ import annotations
