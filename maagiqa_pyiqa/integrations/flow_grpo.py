@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.judged_images import require_reward_each
 
 Scorer: TypeAlias = Callable[[Any, Sequence[str], Any], tuple[list[float], dict[str, Any]]]
 
@@ -29,14 +29,11 @@ def score_function(reward: Callable[..., tuple[Any, Any]]) -> Callable[[], Score
             """Rewards of a batch.
 
             Raises:
-                ValueError: an image has none. It would spoil the advantages of its whole group, as would a made-up one.
+                ValueError: an image has none.
             """
             scores, info = reward(images, prompts, metadata)
-            values = np.asarray(scores, float).tolist()
-            reasons = [f"images[{place}]: {reason}" for place, reason in enumerate(info["errors"]) if reason]
-            if reasons:
-                raise InputError(f"{len(reasons)} of {len(values)} images have no reward; {reasons[0]}")
-            return values, {}
+            require_reward_each(info["errors"])
+            return np.asarray(scores, float).tolist(), {}
 
         return score
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from maagiqa_pyiqa.client import RewardClient
 from maagiqa_pyiqa.serving import wire
-from maagiqa_pyiqa.support.errors import InputError
+from maagiqa_pyiqa.support.judged_images import require_reward_each
 
 ComputeScore: TypeAlias = Callable[..., Awaitable[dict[str, float]]]
 
@@ -48,17 +48,17 @@ def reward_function(reward: Callable[..., tuple[Any, Any]]) -> ComputeScore:
             **others: what verl tells of its reward model.
 
         Returns:
-            ``score``, and each metric's own score by its name.
+            ``score``, each metric's own score by its name, and by ``NAME/distance`` how far images are from the
+            training images of those of which that is known.
 
         Raises:
             ValueError: an image has no reward.
         """
         scores, info = await asyncio.to_thread(reward, _images(solution_image))
-        reasons = [reason for reason in info["errors"] if reason]
-        if reasons:
-            raise InputError(f"{len(reasons)} of {len(info['errors'])} images have no reward; {reasons[0]}")
+        require_reward_each(info["errors"])
         means = {name: float(np.mean(values)) for name, values in info["raw"].items()}
-        return {**means, "score": float(np.mean(np.asarray(scores, float)))}
+        far = {f"{name}/distance": float(np.mean(values)) for name, values in info["distances"].items()}
+        return {**means, **far, "score": float(np.mean(np.asarray(scores, float)))}
 
     return compute_score
 

@@ -61,6 +61,17 @@ def is_failure(errors: Sequence[str | None], on_error: OnError) -> bool:
     return failed > 0 and (failed == len(errors) or on_error == "raise")
 
 
+def require_reward_each(errors: Sequence[str | None]) -> None:
+    """Fail unless every image has a reward: a made-up one would spoil the advantages of its whole group.
+
+    Raises:
+        ValueError: one has none; names the first.
+    """
+    reasons = [f"images[{place}]: {reason}" for place, reason in enumerate(errors) if reason]
+    if reasons:
+        raise InputError(f"{len(reasons)} of {len(errors)} images have no reward; {reasons[0]}")
+
+
 def require_prompt_each(prompts: Sequence[str] | None, images: int) -> None:
     """Fail unless there is a prompt for each image, or none at all.
 

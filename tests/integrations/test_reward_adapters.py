@@ -82,14 +82,18 @@ def test_verl_gets_the_score_of_an_image_by_a_server(url, image):
     of_reward_model = {"server_url": url, "reward_router_address": "host:1", "model_name": "m", "sampling_params": {}}
     found = asyncio.run(run_single(verl.compute_score, image, **of_reward_model))
     assert found["reward_score"] == pytest.approx(0.2)
-    assert found["reward_extra_info"] == {METRIC: pytest.approx(0.2)}
+    assert found["reward_extra_info"] == {METRIC: pytest.approx(0.2), f"{METRIC}/distance": 1.5}
 
 
 def test_verl_may_ask_for_several_metrics_with_their_weights(url):
     options = {"server_url": url, "metric": {METRIC: 0.75, "piqe": -0.25}}
     found = asyncio.run(run_single(verl.compute_score, torch.full((3, 8, 6), 51, dtype=torch.uint8), **options))
     assert found["reward_score"] == pytest.approx(0.2 * (0.75 - 0.25))
-    assert found["reward_extra_info"] == {METRIC: pytest.approx(0.2), "piqe": pytest.approx(0.2)}
+    assert found["reward_extra_info"] == {
+        METRIC: pytest.approx(0.2),
+        "piqe": pytest.approx(0.2),
+        f"{METRIC}/distance": 1.5,
+    }
 
 
 def test_verl_asks_for_many_images_at_once(url):
