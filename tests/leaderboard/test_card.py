@@ -20,7 +20,7 @@ def test_what_is_claimed_of_the_packaged_metric_is_what_is_measured():
         assert getattr(card, fact) is True
         assert getattr(found, fact) is True
     assert found.images_per_second > 0
-    assert found.peak_memory_bytes > 0
+    assert found.peak_memory_bytes > 50_000_000  # also of ONNX Runtime, which keeps what the first image took
     assert found.parameters > 1e6
     assert card.weights_sha256 == hashlib.sha256(packaged_weights("lite").read_bytes()).hexdigest()
     assert card.direction == "higher"
