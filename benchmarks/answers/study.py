@@ -32,8 +32,8 @@ from maagiqa_pyiqa.data.splits import FOLD_SPLITS, Split, make_split
 from maagiqa_pyiqa.support.files import write_whole, written_whole
 
 WITH_PROMPT = {"quality + prompt": Row(True, (2,)), "all + prompt, MoE": Row(True, (0, 1, 2))}
-ON_ALIGNMENT = ("quality", "quality + coherence", "all, MoE", *WITH_PROMPT)
-TARGETS = {"mos_quality": (*ROWS, *WITH_PROMPT), "mos_align": ON_ALIGNMENT}  # rows by what is to be predicted
+ALL_ROWS = {**ROWS, **WITH_PROMPT}
+TARGETS = ("mos_quality", "mos_align")  # what is to be predicted
 PROTOCOLS = {"official split": ("official",), "five prompt-grouped folds": FOLD_SPLITS}
 
 
@@ -73,7 +73,7 @@ class Study:
             file = self.out / "scores" / f"{target}_{split.replace(':', '_')}_{name_of(row, seed)}.npy"
             if not file.exists():
                 mos = self.table[target].to_numpy(float)
-                scores = train({**ROWS, **WITH_PROMPT}[row], self.inputs(split), mos, self.split(split), seed)
+                scores = train(ALL_ROWS[row], self.inputs(split), mos, self.split(split), seed)
                 with written_whole(file) as part, open(part, "wb") as opened:
                     np.save(opened, scores)
             found.append(np.load(file))
@@ -82,7 +82,7 @@ class Study:
     def tested(self, split: str, target: str) -> ScoredPart:
         """The test part with the scores of all rows."""
         rows = self.split(split)["test"]
-        scores = {row: self.scores(split, target, row) for row in tqdm(TARGETS[target], desc=f"{target} {split}")}
+        scores = {row: self.scores(split, target, row) for row in tqdm(ALL_ROWS, desc=f"{target} {split}")}
         return ScoredPart(self.table[target].to_numpy(float)[rows], [self.prompts[row] for row in rows], scores)
 
     def generators(self, split: str) -> np.ndarray:
@@ -100,8 +100,8 @@ def report(study: Study) -> str:
             parts.append(f"### {target}, {title}\n\n{table(tested)}")
             if splits is FOLD_SPLITS:
                 groups = [study.generators(split) for split in splits]
-                of_rows = [row for row in ("all, MoE", "all + prompt, MoE") if row in TARGETS[target]]
-                parts.append(f"### {target}, {title}, by generator\n\n{group_table(tested, groups, of_rows)}")
+                by_generator = group_table(tested, groups, ("all, MoE", "all + prompt, MoE"))
+                parts.append(f"### {target}, {title}, by generator\n\n{by_generator}")
     return "\n".join(parts)
 
 

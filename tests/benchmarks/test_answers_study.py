@@ -7,7 +7,7 @@ import torch
 from benchmarks.ablation import ROWS
 from benchmarks.answers.experts import COMPONENTS, Inputs, _components
 from benchmarks.answers.figures import RESAMPLES, ScoredPart, resampled, table
-from benchmarks.answers.study import TARGETS, WITH_PROMPT
+from benchmarks.answers.study import ALL_ROWS
 from benchmarks.answers.training import train
 
 N = 300
@@ -20,8 +20,17 @@ def inputs():
     return Inputs(torch.randn(N, COMPONENTS), torch.randn(N, 3, COMPONENTS))
 
 
-def test_every_row_of_a_target_can_be_trained(inputs):
-    assert set(TARGETS["mos_align"]) < set(TARGETS["mos_quality"]) == {*ROWS, *WITH_PROMPT}
+def test_the_study_has_tables_3_and_5_of_the_paper_and_the_text_prompt():
+    """Seven combinations, the last by mixture of experts or concatenation."""
+    used = {(row.use_quality, row.prompts) for row in ALL_ROWS.values()}
+    assert {(quality, prompts) for quality in (True, False) for prompts in ((), (0,), (1,), (0, 1))} - used == {
+        (False, ())
+    }
+    assert {row.fusion for row in ALL_ROWS.values() if row.prompts == (0, 1) and row.use_quality} == {"moe", "concat"}
+    assert [row.prompts for row in ALL_ROWS.values() if 2 in row.prompts] == [(2,), (0, 1, 2)]
+
+
+def test_a_row_sees_its_own_experts_alone(inputs):
     inputs.semantic_features[:, 1, 1:] *= 0.1
     mos = inputs.semantic_features[:, 1, 0].numpy() + 3.0
     blind, seeing = (train(ROWS[row], inputs, mos, PARTS, seed=0) for row in ("semantic", "coherence"))
