@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ except ImportError as error:
 RETRIES = 6  # after 0.5, 1, 2, 4, 8 and 8 seconds, or when Retry-After says
 NO_KEY = "none"  # what local servers, which need no key, are sent for one
 TOP_LOGPROBS = 20  # the most that endpoints give
+LONGEST = 1_000_000  # characters of an answer; more is no answer, and would have to be read whenever the folder is
+TELLING = 16  # characters of a key, from which on no answer holds it by chance
 LIKE_SPACE = " \t\r\n\u2581\u0120\u010a"  # around a word in a token, also as tokenizers write it
 
 
@@ -70,14 +73,12 @@ class Endpoint:
         _require_plain(url)
         self.url, self.model, self._key, self._sampling = url, model, key, dict(sampling)
         self._logprobs: dict[str, Any] = {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
-        # what the client would read of the environment is meant for another endpoint than the one named here
-        others: dict[str, Any] = {name: openai.omit for name in ("OpenAI-Organization", "OpenAI-Project")}
         client = openai.OpenAI(
             base_url=url,
             api_key=key or NO_KEY,
             max_retries=retries,
             timeout=openai.Timeout(seconds, connect=10.0),
-            default_headers=others,
+            default_headers=_headers(key or NO_KEY),
         )
         self._create: Callable[..., Any] = client.chat.completions.create
 
@@ -93,8 +94,8 @@ class Endpoint:
         while True:
             logprobs = self._logprobs
             try:
-                return _parse(self._create(model=self.model, messages=messages, **self._sampling, **logprobs))
-            except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+                return self._checked(self._create(model=self.model, messages=messages, **self._sampling, **logprobs))
+            except (openai.AuthenticationError, openai.NotFoundError) as error:
                 raise EndpointError(f"endpoint {self.url}: {self._reason(error)}") from None
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not (logprobs and "logprobs" in str(error)):
@@ -102,8 +103,20 @@ class Endpoint:
                 self._logprobs = {}  # an endpoint that does not give them
             except openai.OpenAIError as error:
                 raise RefusedError(self._reason(error)) from None
-            except ValueError as error:  # a reply that is no JSON
+            except (ValueError, RecursionError) as error:  # a reply that is no JSON, or a bottomless one
                 raise RefusedError(f"the reply cannot be read: {self._reason(error)}") from None
+
+    def _checked(self, reply: object) -> Reply:
+        """The answer of a reply."""
+        if self._key and len(self._key) >= TELLING and self._key in repr(reply):
+            raise RefusedError("the reply repeats the API key; it is not kept")
+        answer = _parse(reply)
+        if not answer.text.strip():
+            cut = "; it was cut at --max-tokens: give more" if answer.finish == "length" else ""
+            raise RefusedError(f"the answer is empty{cut}")
+        if len(answer.text) > LONGEST:
+            raise RefusedError(f"the answer has {len(answer.text)} characters, more than {LONGEST}")
+        return answer
 
     def _reason(self, error: Exception) -> str:
         """What an error says, in one line and without the key, which some servers repeat."""
@@ -115,21 +128,36 @@ def read_key(variable: str | None) -> str | None:
     """The key in a variable of the environment; None where no variable is named.
 
     Raises:
-        ValueError: the variable is not set.
+        ValueError: the variable is not set, or holds what no header can.
     """
     if variable is None:
         return None
     key = os.environ.get(variable, "").strip()
     if not key:
         raise InputError(f"there is no key in the environment variable '{variable}'; set it, or name another one.")
+    if re.search(r"[^!-~]", key):
+        raise InputError(
+            f"what the environment variable '{variable}' holds is no key: it has spaces or other characters."
+        )
     return key
 
 
+def _headers(key: str) -> dict[str, Any]:
+    """What the client would read of the environment is meant for another endpoint than the one named here."""
+    further = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    names = ("OpenAI-Organization", "OpenAI-Project", *(line.partition(":")[0].strip() for line in further))
+    return {**dict.fromkeys(names, openai.omit), "Authorization": f"Bearer {key}"}
+
+
 def _require_plain(url: str) -> None:
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # no port or address; the error would repeat it
+        named = False
+    if not named or re.search(r"[^!-~]", url):
         raise InputError("an endpoint is the base URL of an API, such as http://localhost:8000/v1.")
-    if parts.username or parts.password or parts.query:
+    if parts.username or parts.password or parts.query or parts.fragment:
         raise InputError(
             f"the URL of the endpoint at {parts.hostname} holds a password or parameters; keys come from an "
             "environment variable alone."
@@ -137,20 +165,33 @@ def _require_plain(url: str) -> None:
 
 
 def _parse(reply: object) -> Reply:
-    if not isinstance(reply, ChatCompletion) or not reply.choices:
+    """Read what a server sent, which the client has not checked; probabilities and counts only where they are some."""
+    if not isinstance(reply, ChatCompletion):
         raise RefusedError("the reply holds no answer; is this the base URL of an OpenAI-compatible API?")
-    choice = reply.choices[0]
-    yes, no = _yes_and_no(choice)
-    usage = reply.usage
-    tokens = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
-    return Reply(choice.message.content or "", yes, no, choice.finish_reason or "", *tokens)
+    try:
+        choice = reply.choices[0]
+        text = choice.message.content or ""
+    except (TypeError, LookupError, AttributeError) as error:
+        raise RefusedError("the reply holds no answer") from error
+    if not isinstance(text, str):
+        raise RefusedError("the reply holds no answer in words")
+    finish = choice.finish_reason if isinstance(choice.finish_reason, str) else ""
+    tokens = (_count(getattr(reply.usage, f"{kind}_tokens", None)) for kind in ("prompt", "completion"))
+    return Reply(text, *_yes_and_no(choice), finish, *tokens)
+
+
+def _count(tokens: object) -> int:
+    return tokens if isinstance(tokens, int) and tokens > 0 else 0
 
 
 def _yes_and_no(choice: Choice) -> tuple[float | None, float | None]:
     """Probabilities of the first token to be yes and no, over all ways to write them."""
-    first = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else None
-    if not first:
+    try:
+        first = choice.logprobs.content[0].top_logprobs  # type: ignore[union-attr, index]
+        words = [(token.token.strip(LIKE_SPACE).casefold(), math.exp(min(token.logprob, 0.0))) for token in first]
+    except (TypeError, LookupError, AttributeError):  # there are none
         return None, None
-    words = [(token.token.strip(LIKE_SPACE).casefold(), math.exp(token.logprob)) for token in first]
+    if not words or any(math.isnan(token.logprob) for token in first):
+        return None, None
     yes, no = (min(1.0, sum(p for written, p in words if written == word)) for word in ("yes", "no"))
     return yes, no

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from maagiqa_pyiqa.cli.inputs import add_inputs, cells_of, find_inputs
 from maagiqa_pyiqa.cli.outputs import add_outputs, write_outputs
-from maagiqa_pyiqa.cli.verbs import INTERRUPTED, add_verb, positive
+from maagiqa_pyiqa.cli.verbs import INTERRUPTED, add_verb, count, positive, seconds
 from maagiqa_pyiqa.semantics.prompts import QUESTION_SETS
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.text import printable
@@ -47,8 +47,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="longest answer (default 256)")
     parser.add_argument("--at-once", type=positive, default=8, metavar="N", help="questions under way (default 8)")
-    parser.add_argument("--retries", type=int, default=6, metavar="N", help="of a question that failed (default 6)")
-    parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for an answer (default 600)")
+    parser.add_argument("--retries", type=count, default=6, metavar="N", help="of a question that failed (default 6)")
+    parser.add_argument("--timeout", type=seconds, default=600, metavar="SECONDS", help="for an answer (default 600)")
     parser.add_argument(
         "--key-variable", metavar="NAME", help="environment variable that holds the API key (default: there is no key)"
     )
@@ -109,7 +109,7 @@ def read_questions(which: str) -> Mapping[str, str]:
         hint = nearest(which, QUESTION_SETS)
         raise InputError(f"'--questions {which}' is neither a file nor one of: {', '.join(QUESTION_SETS)}.{hint}")
     questions = read_option_file(Path(which))
-    if not all(isinstance(question, str) for question in questions.values()):
+    if not all(isinstance(word, str) and word.strip() for pair in questions.items() for word in pair):
         raise InputError(f"'{which}' has to hold questions by name, such as 'sharpness: Is the image sharp?'.")
     return questions
 

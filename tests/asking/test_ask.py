@@ -146,6 +146,47 @@ def test_the_questions_may_be_others(ask, server, images, tmp_path, capsys):
     assert "neither a file nor one of: paper, yes-no. Did you mean 'paper'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "content", ["1: Is it sharp?\n", "yes: Is it sharp?\n", "sharp: ''\n", "'': Is it?\n", "a: 1\n"]
+)
+def test_questions_without_names_or_words_are_refused(ask, server, images, tmp_path, capsys, content):
+    (tmp_path / "questions.yml").write_text(content)
+    assert ask("--questions", tmp_path / "questions.yml") == 2
+    assert "has to hold questions by name" in capsys.readouterr().err
+    assert not server.bodies
+
+
+@pytest.mark.parametrize("options", [("--retries", -1), ("--timeout", 0), ("--timeout", "nan"), ("--at-once", 0)])
+def test_numbers_that_mean_nothing_are_refused(ask, options, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        ask(*options)
+    assert f"argument {options[0]}: " in capsys.readouterr().err
+
+
+def test_an_image_that_is_refused_by_403_does_not_end_the_run(ask, server, images, tmp_path, capsys):
+    server.faults += [403]
+    assert ask("--at-once", 1) == 1
+    assert "23 answered, 0 answered before, 1 failed" in capsys.readouterr().out
+
+
+def test_hostile_answers_leave_a_folder_that_can_be_read(ask, server, images, tmp_path, capsys):
+    message = {"content": ["Yes"]}
+    server.faults += [{"choices": [{"message": message}]}, {"choices": [{"message": {"content": ""}}]}, "<html></html>"]
+    assert ask("--at-once", 1) == 1
+    assert len(texts(tmp_path / "answers")) == 21
+    assert "3 failed" in capsys.readouterr().out
+    assert ask() == 0
+    assert texts(tmp_path / "answers") == expected(images)
+
+
+def test_prompts_may_have_line_breaks(ask, images, tmp_path):
+    lines = ["name,text", *(f'{path.name},"a ""picture""\nof {path.stem}, \u2028 and more"' for path in images)]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n", newline="")
+    assert ask("--root", tmp_path / "images", "--prompt-column", "text", inputs=[str(tmp_path / "list.csv")]) == 0
+    given = {of_image[TEXT_PROMPT].text for of_image in Answers(tmp_path / "answers")}
+    assert given == {f'a "picture"\nof {path.stem}, \u2028 and more' for path in images}
+
+
 def test_another_model_or_another_length_needs_another_folder(ask, capsys):
     ask()
     assert ask(model="b-model") == ask("--max-tokens", 9) == 2
@@ -203,6 +244,44 @@ def test_interrupted_it_waits_for_what_is_under_way_and_keeps_it(server, images,
     process.join()
     assert process.exitcode == 130
     assert 2 <= len(texts(tmp_path / "answers")) == sum(server.answered.values()) < 24
+
+
+def test_interrupted_twice_it_ends_at_once(server, images, tmp_path):
+    server.seconds = 60
+    process = start(server, tmp_path, "--at-once", "2")
+    wait_until(lambda: server.under_way == 2)
+    os.kill(process.pid, signal.SIGINT)
+    wait_until(lambda: b"once more to stop now" in (tmp_path / "log").read_bytes())
+    os.kill(process.pid, signal.SIGINT)
+    process.join(20)
+    assert process.exitcode == 130
+
+
+def test_a_second_process_on_the_same_folder_is_refused(ask, server, images, tmp_path, capsys):
+    server.seconds = 0.2
+    process = start(server, tmp_path, "--at-once", "1")
+    wait_until(lambda: server.under_way)
+    assert ask() == 2
+    assert f"another asking runs in '{tmp_path / 'answers'}': process {process.pid} on " in capsys.readouterr().err
+    process.kill()
+    process.join()
+    server.seconds = 0
+    assert ask() == 0
+
+
+def test_on_a_full_disk_it_ends_with_what_is_whole_and_goes_on_later(ask, server, images, tmp_path):
+    setup = functools.partial(fake_extractor.limit_file_size, 3000)
+    where = ["--endpoint", server.url, "--model", "a-model", "--answers", str(tmp_path / "answers")]
+    command = ["ask", str(tmp_path / "images"), *where]
+    process = fake_extractor.start(fake_extractor.run_maagiqa, command, str(tmp_path / "log"), setup=setup)
+    process.join()
+    assert process.exitcode == 2
+    assert "answers' takes no more answers: " in (tmp_path / "log").read_text()
+    content = (tmp_path / "answers" / "answers.jsonl").read_bytes()
+    assert content.endswith(b"}\n")
+    assert 0 < len(texts(tmp_path / "answers")) < 24
+    assert ask() == 0
+    assert texts(tmp_path / "answers") == expected(images)
 
 
 def test_the_key_is_in_no_file_and_no_message(images, tmp_path):

@@ -24,7 +24,8 @@ class ChatServer(ThreadingHTTPServer):
     """Counts requests and answers by (SHA-256 of the image, question).
 
     Attributes:
-        faults: what becomes of the next requests, the first first: a status, ``cut`` (the connection), or a body.
+        faults: what becomes of the next requests, the first first: a status, ``cut`` (the connection), ``cut in the
+            answer``, a body as JSON or words, or bytes that are said to be JSON.
         seconds: that an answer takes.
         key: that is asked for; None where none is.
         logprobs: whether it gives them; else it refuses to be asked.
@@ -79,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return None
+        if fault == "cut in the answer":
+            return self._send_half(body)
         if isinstance(fault, int):
             extra = {"Retry-After": "1"} if fault == 429 else {}
             return self._send(fault, {"error": {"message": f"fault {fault}"}}, extra)
@@ -92,6 +95,15 @@ class Handler(BaseHTTPRequestHandler):
         if "logprobs" in body and not server.logprobs:
             return self._send(422, {"error": {"message": "Unsupported fields: {'logprobs', 'top_logprobs'}"}})
         return self._send(200, self._answer(body))
+
+    def _send_half(self, body):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "400")
+        self.end_headers()
+        self.wfile.write(json.dumps({"model": body["model"], "choices": []}).encode())
+        self.close_connection = True
+        self.connection.close()
 
     def _answer(self, body):
         image_part, text_part = body["messages"][0]["content"]
@@ -115,9 +127,10 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, status, content, extra=None):
         with self.server.lock:
             self.server.statuses[status] += 1
-        data = json.dumps(content).encode() if not isinstance(content, str) else content.encode()
+        data = content if isinstance(content, bytes) else content.encode() if isinstance(content, str) else None
+        data = json.dumps(content).encode() if data is None else data
         self.send_response(status)
-        self.send_header("Content-Type", "application/json" if not isinstance(content, str) else "text/html")
+        self.send_header("Content-Type", "text/html" if isinstance(content, str) else "application/json")
         self.send_header("Content-Length", str(len(data)))
         for name, value in (extra or {}).items():
             self.send_header(name, value)

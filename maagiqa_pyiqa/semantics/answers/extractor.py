@@ -19,13 +19,14 @@ from maagiqa_pyiqa.semantics.answers.store import LINES, TEXT_PROMPT, Answer, An
 from maagiqa_pyiqa.semantics.answers.text_encoder import Encoding, read_encoding
 from maagiqa_pyiqa.semantics.batched_extractor import BatchedExtractor, as_pil
 from maagiqa_pyiqa.semantics.protocol import fingerprint_of
+from maagiqa_pyiqa.support.errors import UserError
 from maagiqa_pyiqa.support.options import require_choice
 
 ALIGNMENT = "alignment"  # the expert that knows the text prompt: what was asked for, no quality
 FURTHER = 2  # components after those of the text
 
 
-class NotAnsweredError(LookupError, ValueError):
+class NotAnsweredError(UserError, LookupError, ValueError):
     """An image that the model was not asked about; the message names the command that does."""
 
 

@@ -62,7 +62,8 @@ class SentenceEncoder:
             ValueError: the model is not the one that was chosen.
         """
         options = {"normalize_embeddings": True, "convert_to_numpy": True, "show_progress_bar": False}
-        vectors = torch.as_tensor(self._model.encode(list(texts), **options), dtype=torch.float32)
+        plain = [text.encode("utf-8", "replace").decode() for text in texts]  # halves of surrogate pairs are refused
+        vectors = torch.as_tensor(self._model.encode(plain, **options), dtype=torch.float32)
         return vectors * math.sqrt(self.dim)
 
     @functools.cached_property

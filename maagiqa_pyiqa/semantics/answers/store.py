@@ -216,6 +216,8 @@ def _parse(line: bytes) -> Answer:
     answer = Answer(**json.loads(line))
     if not all(isinstance(value, str) for value in answer[:5]):
         raise TypeError("keys, question and text have to be strings")
+    if not all(value is None or 0 <= value <= 1 for value in (answer.yes, answer.no)):
+        raise TypeError("probabilities have to be between 0 and 1")
     return answer
 
 

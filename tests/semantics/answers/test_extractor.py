@@ -141,6 +141,12 @@ def test_describe_shows_the_answers(folder, images, capsys):
     assert [*aligned.describe(images[1], "alignment")] == [text_of(1, "")]
 
 
+def test_describe_names_an_image_that_was_not_asked_about(folder, tmp_path, capsys):
+    other = write_pictures(tmp_path / "other", 1, first=9)[0]
+    assert main(["describe", str(other), "--semantics", f"answers:{folder}"]) == 2
+    assert f"has no answer about image '{other}' to: semantic_content, coherence; ask" in capsys.readouterr().err
+
+
 # --------------------------------------------------------------------------------------------------------- text encoder
 
 

@@ -56,6 +56,14 @@ def test_a_damaged_line_is_named(folder, line):
         Answers(folder)
 
 
+@pytest.mark.parametrize("change", [{"yes": float("nan")}, {"no": "0.5"}, {"yes": 2}, {"text": ["a"]}, {"text": None}])
+def test_a_line_with_values_of_another_kind_is_named(folder, change):
+    with open(folder / "answers.jsonl", "a") as file:
+        file.write(json.dumps({**answer(4)._asdict(), **change}) + "\n")
+    with pytest.raises(ValueError, match="line 4 is no answer"):
+        Answers(folder)
+
+
 @pytest.mark.parametrize(
     ("other", "shown"),
     [
