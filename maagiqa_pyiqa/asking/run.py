@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -74,33 +74,53 @@ class Asking:
         self._lock = threading.Lock()  # of answers, summary and what follows
         self._under_way: set[str] = set()  # keys of pixels
         self._in_vain = 0
+        self._takes_answers = True
         self._end: EndpointError | None = None
 
     def run(self, sources: Sequence[ImageSource]) -> Summary:
-        """Ask about images; Ctrl-C or SIGTERM ends it after the questions under way.
+        """Ask about images; Ctrl-C or SIGTERM ends it after the questions under way, a second one at once.
 
         Raises:
             EndpointError: the endpoint answers no question at all; answers so far are kept.
             OSError: an answer could not be written.
         """
-        with (
-            progress(total=len(sources)) as bar,
-            set_by_signals(self.stop),
-            ThreadPoolExecutor(self._at_once) as pool,
-        ):
-            futures = [pool.submit(self._about, source) for source in sources]
+        outcomes: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        with progress(total=len(sources)) as bar, set_by_signals(self.stop):
+            self._start(sources, outcomes)
             try:
-                for future in as_completed(futures):
-                    future.result()
+                for _ in sources:
+                    if (error := outcomes.get()) is not None:
+                        raise error
                     bar.update()
                     bar.set_postfix_str(f"{self.summary.tokens_in + self.summary.tokens_out} tokens", refresh=False)
             finally:  # also where an answer could not be written
                 interrupted = self.stop.is_set() and self._end is None
                 self.stop.set()
+                with self._lock:  # what still waits for an answer must not write where others may write now
+                    self._takes_answers = False
         if self._end is not None:
             raise self._end
         self.summary.interrupted = interrupted
         return self.summary
+
+    def _start(self, sources: Sequence[ImageSource], outcomes: queue.SimpleQueue[Exception | None]) -> None:
+        """Begin to ask, in threads that need not be waited for: an answer may take minutes."""
+        left: queue.SimpleQueue[ImageSource] = queue.SimpleQueue()
+        for source in sources:
+            left.put(source)
+
+        def work() -> None:
+            while not left.empty():
+                try:
+                    self._about(left.get_nowait())
+                    outcomes.put(None)
+                except queue.Empty:  # another thread took the last
+                    return
+                except Exception as error:
+                    outcomes.put(error)
+
+        for _ in range(min(self._at_once, len(sources))):
+            threading.Thread(target=work, daemon=True).start()
 
     def _about(self, source: ImageSource) -> None:
         """Ask what has not been answered about an image."""
@@ -161,6 +181,8 @@ class Asking:
 
     def _keep(self, answer: Answer, reply: Reply | None = None) -> None:
         with self._lock:
+            if not self._takes_answers:
+                return
             self._answers.append([answer])
             if reply is not None:
                 self.summary.count(reply)
