@@ -297,9 +297,9 @@ def check_semantic_features(features: torch.Tensor, expected: tuple[int, int, in
         raise InputTypeError(f"semantic_features must be a floating-point tensor (N, E, D), got {kind}.")
     if features.shape != expected:
         permuted = sorted(features.shape) == sorted(expected)
+        why = "The axes are in another order" if permuted else "E and D are the network's num_prompts and feature_dim"
         raise InputError(
-            f"semantic_features must have shape (N, E, D) = {expected}, got {tuple(features.shape)}."
-            + (" The axes are in another order." if permuted else "")
+            f"semantic_features must have shape (N, E, D) = {expected}, got {tuple(features.shape)}. {why}."
         )
     if not torch.compiler.is_compiling() and not features.isfinite().all():
         raise InputError("semantic_features hold NaN or infinite values; extract them again.")

@@ -374,9 +374,13 @@ def test_images_of_the_wrong_kind_are_refused_by_name(tiny_net, images, features
 
 
 FEATURE_ERRORS = {
-    "one prompt": (lambda f: f[:, :1], ValueError, r"shape \(N, E, D\) = \(4, 2, 24\), got \(4, 1, 24\)\.$"),
-    "one image": (lambda f: f[:1], ValueError, r"= \(4, 2, 24\), got \(1, 2, 24\)\.$"),
-    "another width": (lambda f: f[..., :20], ValueError, r"got \(4, 2, 20\)\.$"),
+    "one prompt": (
+        lambda f: f[:, :1],
+        ValueError,
+        r"shape \(N, E, D\) = \(4, 2, 24\), got \(4, 1, 24\)\. E and D are the network's num_prompts",
+    ),
+    "one image": (lambda f: f[:1], ValueError, r"= \(4, 2, 24\), got \(1, 2, 24\)\."),
+    "another width": (lambda f: f[..., :20], ValueError, r"got \(4, 2, 20\)\. .* feature_dim\.$"),
     "permuted": (lambda f: f.transpose(0, 1), ValueError, r"got \(2, 4, 24\)\. The axes are in another order"),
     "integers": (lambda f: f.long(), TypeError, r"floating-point tensor \(N, E, D\), got torch\.int64"),
     "array": (lambda f: f.numpy(), TypeError, "got ndarray"),
