@@ -7,13 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maagiqa_pyiqa.agreement.bootstrap import Estimate, draw_resamples, percentile_estimate, two_sided_p
+from maagiqa_pyiqa.agreement.bootstrap import (
+    Estimate,
+    detectable_difference,
+    draw_resamples,
+    percentile_estimate,
+    two_sided_p,
+)
 from maagiqa_pyiqa.agreement.statistics import evaluate
 from maagiqa_pyiqa.agreement.weighted import weighted_spearman
 from maagiqa_pyiqa.data.splits import normalised_prompt
 
 RESAMPLES = 1000
 BASE = "quality"  # the row that all others are held against
+MIXTURE, CONCATENATION = "all, MoE", "all, concatenation"  # Table 5 of the paper
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,13 @@ def resampled(parts: Sequence[ScoredPart], rows: Sequence[str]) -> dict[str, np.
 
 
 def table(parts: Sequence[ScoredPart]) -> str:
-    """The ablation in Markdown: a line for each row."""
+    """The ablation in Markdown: a line for each row, and below what the mixture brings over concatenation.
+
+    The last column is the least difference to BASE that images so many would show four times in five.
+    """
     rows = list(parts[0].scores)
     srcc = resampled(parts, rows)
-    lines = ["| row | SRCC | 95 % | PLCC | SRCC - quality | 95 % | p |", "|---|---|---|---|---|---|---|"]
+    lines = ["| row | SRCC | 95 % | PLCC | SRCC - quality | 95 % | p | visible |", "|---" * 8 + "|"]
     for row in rows:
         by_seed = [[evaluate(scores, part.mos) for scores in part.scores[row]] for part in parts]
         srcc_of_seed, plcc_of_seed = (
@@ -55,6 +65,9 @@ def table(parts: Sequence[ScoredPart]) -> str:
         )
         cells = [_spread(srcc_of_seed), _interval(srcc[row]), _spread(plcc_of_seed), *_gain(srcc, row)]
         lines.append(f"| {row} | {' | '.join(cells)} |")
+    if MIXTURE in srcc:
+        difference, interval, p, _ = _gain(srcc, MIXTURE, CONCATENATION)
+        lines.append(f"\n{MIXTURE} against {CONCATENATION}: {difference} {interval}, p {p}")
     return "\n".join(lines) + "\n"
 
 
@@ -65,7 +78,7 @@ def group_table(parts: Sequence[ScoredPart], groups: Sequence[np.ndarray], rows:
     for group in sorted({str(value) for values in groups for value in values}):
         chosen = [part.only(values == group) for part, values in zip(parts, groups, strict=True)]
         srcc = resampled(chosen, [BASE, *rows])
-        gains = [f"{srcc[row][0]:.4f} | {' '.join(_gain(srcc, row))}" for row in rows]
+        gains = [f"{srcc[row][0]:.4f} | {' '.join(_gain(srcc, row)[:3])}" for row in rows]
         images = sum(len(part.mos) for part in chosen)
         lines.append(f"| {group} | {images} | {srcc[BASE][0]:.4f} | {' | '.join(gains)} |")
     return "\n".join(lines) + "\n"
@@ -80,10 +93,12 @@ def _interval(values: np.ndarray) -> str:
     return found.interval
 
 
-def _gain(srcc: Mapping[str, np.ndarray], row: str) -> list[str]:
-    """Difference to BASE, its interval and its p."""
-    if row == BASE:
-        return ["", "", ""]
-    difference = srcc[row] - srcc[BASE]
+def _gain(srcc: Mapping[str, np.ndarray], row: str, base: str = BASE) -> list[str]:
+    """Difference to another row, its interval, its p, and from which difference on one would be seen."""
+    if row == base:
+        return ["", "", "", ""]
+    difference = srcc[row] - srcc[base]
     found = percentile_estimate(difference[0], difference[1:]) or Estimate(np.nan)
-    return [f"{found.value:+.4f}", f"[{found.low:+.4f}, {found.high:+.4f}]", f"{two_sided_p(difference[1:]):.3f}"]
+    interval = f"[{found.low:+.4f}, {found.high:+.4f}]"
+    visible = detectable_difference(difference[1:])
+    return [f"{found.value:+.4f}", interval, f"{two_sided_p(difference[1:]):.3f}", f"{visible or np.nan:.3f}"]

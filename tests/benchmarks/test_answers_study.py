@@ -11,6 +11,7 @@ from benchmarks.answers.study import ALL_ROWS
 from benchmarks.answers.training import train
 
 N = 300
+NOISE = {"quality": 1.0, "all, MoE": 0.1, "all, concatenation": 0.6}  # of scores, by row
 PARTS = {"train": range(180), "val": range(180, 240), "test": range(240, N)}
 
 
@@ -54,11 +55,14 @@ def test_figures_are_means_over_seeds_and_splits_held_against_quality():
     parts = []
     for _ in range(2):
         mos = generator.normal(size=60)
-        scores = {row: mos + noise * generator.normal(size=(3, 60)) for row, noise in (("quality", 1.0), ("all", 0.1))}
+        scores = {row: mos + noise * generator.normal(size=(3, 60)) for row, noise in NOISE.items()}
         parts.append(ScoredPart(mos, [f"prompt {i // 3}" for i in range(60)], scores))
-    found = resampled(parts, ["quality", "all"])
-    assert found["all"].shape == (1 + RESAMPLES,)
-    assert found["all"][0] > 0.98 > found["quality"][0]
+    found = resampled(parts, [*NOISE])
+    assert found["all, MoE"].shape == (1 + RESAMPLES,)
+    assert found["all, MoE"][0] > 0.98 > found["quality"][0]
     lines = table(parts).splitlines()
-    assert lines[3].startswith("| all | 0.99")
-    assert lines[3].endswith("| 0.001 |")
+    assert lines[3].startswith("| all, MoE | 0.99")
+    assert lines[3].split(" | ")[6] == "0.001"
+    assert 0.01 < float(lines[3].split(" | ")[7].rstrip(" |")) < 0.3
+    assert lines[-1].startswith("all, MoE against all, concatenation: +0.")
+    assert lines[-1].endswith(", p 0.001")
