@@ -54,7 +54,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_prompts(parser)
     add_metrics(parser)
     add_resampling(parser, resamples=1000, seed=0)
-    add_outputs(parser, "the comparison", "csv", "json")
+    add_outputs(parser, "the comparison", "csv", "json", "parquet")
     add_scoring_arguments(parser)
     add_keep(parser)
 
@@ -78,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     failed = _report_failures(results)
     available = [entrant for name, entrant in entrants.items() if name not in unavailable]
     comparisons = _compare(arguments, available, groups, keys, results)
-    show(arguments, ComparisonTable(arguments.a, arguments.b, comparisons, unavailable))
+    table = ComparisonTable(arguments.a, arguments.b, comparisons, unavailable)
+    show(arguments, table, parquet=table.as_parquet)
     return 1 if failed or unavailable else 0
 
 

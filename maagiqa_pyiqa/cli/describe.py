@@ -39,7 +39,7 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_device(parser)
     add_dtype(parser)
     parser.add_argument("--max-tokens", type=positive, default=128, metavar="N", help="longest answer (default 128)")
-    add_outputs(parser, "the answers", "csv", "json")
+    add_outputs(parser, "the answers", "csv", "json", "parquet")
     add_json_lines(parser, "the answers to each image")
 
 
@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from maagiqa_pyiqa.semantics.extractor import create_describer
     from maagiqa_pyiqa.support.csv_files import as_csv
     from maagiqa_pyiqa.support.devices import default_device
+    from maagiqa_pyiqa.support.tables import as_parquet
 
     paths = find_inputs(arguments).paths
     model = create_describer(arguments.semantics, arguments.device or default_device(), arguments.dtype)
@@ -56,11 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
         for path in paths:
             answers.append(_describe(model, path, arguments.max_tokens))
             write_line(answers[-1])
-        rows = ([one["image"], *(one["answers"].get(p, "") for p in model.prompts), one["error"]] for one in answers)
+        columns = ["image", *model.prompts, "error"]
+        rows = [
+            [one["image"], *(one["answers"].get(prompt) for prompt in model.prompts), one["error"]] for one in answers
+        ]
         write_outputs(
             arguments,
-            csv=lambda: as_csv(["image", *model.prompts, "error"], rows),
+            csv=lambda: as_csv(columns, rows),
             json=lambda: json.dumps(answers, indent=1) + "\n",
+            parquet=lambda: as_parquet(dict.fromkeys(columns, "string"), rows),
         )
     return 1 if any(one["error"] for one in answers) else 0
 

@@ -1,4 +1,4 @@
-"""``--explain`` of ``score``: what the scores mean."""
+"""``--explain`` of ``score`` and ``rank``: what the scores mean."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
 
 def check_explain(arguments: argparse.Namespace) -> None:
     """Raise InputError for scores that are only read, of which nobody knows the weights."""
-    if arguments.explain and arguments.read_metadata:
+    if arguments.explain and getattr(arguments, "read_metadata", False):
         raise InputError("'--explain' is for scores that are computed now; leave '--read-metadata' out.")
 
 

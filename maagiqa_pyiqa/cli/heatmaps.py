@@ -1,4 +1,4 @@
-"""``--heatmap`` of ``score``, and an explained gallery: which regions of the images are good."""
+"""``--heatmap`` of ``score`` and ``rank``, and an explained gallery: which regions of the images are good."""
 
 from __future__ import annotations
 

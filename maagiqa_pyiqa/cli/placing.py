@@ -126,6 +126,11 @@ class Placing:
             print(f"  ... and {len(names) - SHOWN} more, as the ranking above")
 
     def _check_move(self, images: Sequence[Path]) -> None:
+        if self._arguments.gallery and not self._arguments.dry_run:
+            raise InputError(
+                "'--gallery' links to pictures where they are, and '--move-to' takes them away; leave one of them out, "
+                f"and make the page of the new folder: maagiqa score {self._folder} --gallery {self._arguments.gallery}"
+            )
         if self._folder.is_dir() and os.listdir(self._folder):
             remedy = "name an empty or new folder"
             if (self._folder / JOURNAL).is_file():

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from maagiqa_pyiqa.cli.explaining import add_explain, check_explain, explain
 from maagiqa_pyiqa.cli.gallery import add_gallery, check_gallery, show_with_gallery
 from maagiqa_pyiqa.cli.grouping import Groups, add_grouping, read_groups
+from maagiqa_pyiqa.cli.heatmaps import RegionMaps, add_heatmap, finish_heatmaps, start_heatmaps
 from maagiqa_pyiqa.cli.inputs import add_inputs, find_inputs
 from maagiqa_pyiqa.cli.metadata import add_write_metadata, check_metadata, write_metadata
 from maagiqa_pyiqa.cli.outputs import add_json_lines, add_outputs, json_lines
@@ -32,7 +34,7 @@ EXAMPLES = """\
   maagiqa rank list.parquet --column file --by seed --max 1.5 --move-to rejected/   # shows the plan and asks
   maagiqa rank --undo rejected/moves.csv
   maagiqa rank generations/ -m maagiqa --device cuda --csv ranking.csv --keep scores/
-  maagiqa rank generations/ --top 4 --per-prompt prompts.csv --gallery best.html
+  maagiqa rank generations/ --top 4 --per-prompt prompts.csv --explain --gallery best.html
 """
 
 
@@ -53,6 +55,8 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_outputs(parser, "the ranking", "csv", "json", "parquet")
     add_json_lines(parser, "the score of each image")
     add_gallery(parser)
+    add_heatmap(parser)
+    add_explain(parser)
     add_limits(parser)
     add_quiet(parser)
     add_scoring_arguments(parser)
@@ -74,18 +78,23 @@ def _rank(arguments: argparse.Namespace) -> int:
     found = find_inputs(arguments)
     check_gallery(arguments, found.paths)
     check_metadata(arguments, found.paths)
+    check_explain(arguments)
     groups = read_groups(arguments, found)
     placing = Placing.asked_for(arguments, found.paths)
+    maps = start_heatmaps(arguments, found.paths, entrants)
     with json_lines(arguments) as write_line:
         unavailable, stream = start_scoring(arguments, found.paths, entrants)
         if unavailable:
             raise InputError(f"metric {metric} cannot run here: {unavailable[metric]}")
-        results, interrupted = collect(stream, len(found.paths), write_line)
+        results, interrupted = collect(explain(arguments, stream, entrants), len(found.paths), write_line)
         if interrupted:
             say_how_to_go_on(arguments, len(results), len(found.paths))
             return INTERRUPTED
-        ranking = _show(arguments, results, entrant, groups, limits)
-        unwritten = write_metadata(arguments, [*itertools.chain(*ranking.values())], entrants)
+        ranking = _show(arguments, results, entrant, groups, limits, maps)
+        kept = [*itertools.chain(*ranking.values())]
+        unwritten = write_metadata(arguments, kept, entrants)
+        if maps is not None:
+            unwritten += finish_heatmaps(arguments.heatmap, maps, [image.path for image in kept])
         stayed = placing.carry_out(ranking, metric) if placing else 0
         failed = [result for result in results if result.errors]
         for result in failed:
@@ -99,6 +108,7 @@ def _show(
     entrant: Entrant,
     groups: Groups,
     limits: Selection,
+    maps: RegionMaps | None,
 ) -> dict[str, list[ImageScores]]:
     """Write, print and return the ranking of what is within the limits."""
     from maagiqa_pyiqa.metrics.ranking import rank_by_group
@@ -109,5 +119,6 @@ def _show(
     ranking = rank_by_group(within, metric, groups.of, arguments.top, entrant.lower_better)
     table = RankingTable.from_ranking(ranking, metric, entrant.lower_better, groups.by, entrant.score_range)
     shown = [*itertools.chain(*ranking.values()), *(one for one in results if one.errors)]
-    show_with_gallery(arguments, table, shown, {metric: entrant}, groups.of, parquet=table.as_parquet)
+    regions = maps.of if maps else None
+    show_with_gallery(arguments, table, shown, {metric: entrant}, groups.of, regions, parquet=table.as_parquet)
     return ranking

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from maagiqa_pyiqa.metrics.scoring import ImageScores
 
 STORE = "scores.sqlite"  # as a benchmark's folder has it, which can be named too
-PACKAGED = ("maagiqa-lite", "maagiqa-lite-2026a")  # metrics that fetch nothing
 Started = tuple[dict[str, str], Iterator["ImageScores"]]
 
 
@@ -81,8 +80,8 @@ def start_scoring(
     from maagiqa_pyiqa.support.reachability import only_reachable
 
     store = ScoreStore(Path(arguments.keep).expanduser() / STORE) if arguments.keep else None
-    packaged = all(one.source.metric in PACKAGED for one in entrants.values())
-    with contextlib.nullcontext() if packaged else only_reachable():
+    fetch_nothing = all(one.source.packaged for one in entrants.values())
+    with contextlib.nullcontext() if fetch_nothing else only_reachable():
         makers = {name: one.source.create for name, one in entrants.items()}
         metrics, unavailable = create_metrics(makers, arguments.device)
     options = {"batch_size": arguments.batch_size, "workers": arguments.workers}

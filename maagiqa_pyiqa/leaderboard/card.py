@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import torch
 
-from maagiqa_pyiqa.archs.maagiqa_arch import PACKAGED
 from maagiqa_pyiqa.leaderboard.entrants import Entrant, parse_entrant
 from maagiqa_pyiqa.leaderboard.training_data import rated_data_of
 from maagiqa_pyiqa.metrics.explanation import weights_fingerprint
@@ -86,7 +85,7 @@ def card(name: str, *, measure_it: bool = False, device: str | torch.device | No
         True
     """
     entrant = parse_entrant(name)
-    packaged = _packaged_weights(name)
+    packaged = entrant.source.packaged
     fact = True if packaged else None  # under test
     return Card(
         name=name,
@@ -103,12 +102,6 @@ def card(name: str, *, measure_it: bool = False, device: str | torch.device | No
         weights_sha256=weights_fingerprint(packaged) if packaged else None,
         measurement=_measure(entrant, str(device or default_device())) if measure_it else None,
     )
-
-
-def _packaged_weights(name: str) -> str | None:
-    """Which weights inside the package a metric has; None for any others."""
-    pretrained = METRICS[name]["metric_opts"].get("pretrained") if name in METRICS else None
-    return pretrained if pretrained in PACKAGED else None
 
 
 def _measure(entrant: Entrant, device: str) -> Measurement:

@@ -16,6 +16,7 @@ from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.data.agi_dataset import CSVQualityDataset, read_table
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset
 from maagiqa_pyiqa.data.splits import FOLD_SPLITS, FOLDS, PARTS, SPLITS, make_split, normalised_prompt
+from maagiqa_pyiqa.images.sources import is_url
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import nearest, require_choice
 
@@ -190,6 +191,8 @@ def _public(choice: DatasetChoice) -> _Source:
 
 def _own(choice: DatasetChoice) -> _Source:
     csv = Path(str(choice.csv)).expanduser()
+    if is_url(choice.root or ""):
+        raise InputError(f"'{choice.root}': the images of a benchmark have to be files on this machine.")
     return _Source(
         title=csv.stem,
         csv=csv,

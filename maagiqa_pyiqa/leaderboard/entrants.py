@@ -13,9 +13,11 @@ from typing import Any, Literal, TypeAlias
 import torch
 from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
+from maagiqa_pyiqa.archs.maagiqa_arch import PACKAGED
 from maagiqa_pyiqa.leaderboard.training_data import TrainingData, find_training_data, is_zero_shot
 from maagiqa_pyiqa.metrics.creation import create_metric, create_network
 from maagiqa_pyiqa.metrics.scoring import check_metric_names, is_lower_better
+from maagiqa_pyiqa.register import METRICS
 from maagiqa_pyiqa.support.devices import default_device
 from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.support.options import parse_options, reject_unknown
@@ -66,6 +68,12 @@ class ScoreSource:
     def origin(self) -> tuple[str | None, Mapping[str, Any]]:
         """Name of pyiqa's, if it has one, and options: what tells a metric from others beside its weights."""
         return self.metric, self.network or self.options
+
+    @property
+    def packaged(self) -> str | None:
+        """Which weights inside the package the metric is published with; None for any others."""
+        pretrained = METRICS[self.metric]["metric_opts"].get("pretrained") if self.metric in METRICS else None
+        return pretrained if pretrained in PACKAGED else None
 
     def create(self, device: str | None = None) -> torch.nn.Module:
         """Create the metric or network in eval mode.

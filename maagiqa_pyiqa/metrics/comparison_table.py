@@ -1,4 +1,4 @@
-"""Comparisons of two groups of images as people and programs read them: plain text, CSV, JSON."""
+"""Comparisons of two groups of images as people and programs read them: plain text, CSV, JSON, Parquet."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from maagiqa_pyiqa.agreement.bootstrap import Estimate
 from maagiqa_pyiqa.agreement.difference import MIN_SCORES, Difference
 from maagiqa_pyiqa.metrics.comparison import Comparison, Pair
 from maagiqa_pyiqa.support.csv_files import as_csv
+from maagiqa_pyiqa.support.tables import as_parquet
 from maagiqa_pyiqa.support.text import printable
 
 SHOWN_PAIRS = 3  # of each direction, on a terminal
-COLUMNS = ("metric", "pair", "images_a", "images_b", "mean_a", "mean_b", "difference")
+COLUMNS = {  # and their types in Parquet
+    "metric": "string", "pair": "string", "images_a": "int64", "images_b": "int64", "mean_a": "double",
+    "mean_b": "double", "difference": "double",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,14 @@ class ComparisonTable:
 
     def as_csv(self) -> str:
         """A row for each metric and pair, with COLUMNS; none where nothing belongs together."""
-        rows = ((one.metric, *pair, pair.difference) for one in self.comparisons for pair in one.pairs)
-        return as_csv(COLUMNS, rows)
+        return as_csv([*COLUMNS], self._rows())
+
+    def as_parquet(self) -> bytes:
+        """The same rows."""
+        return as_parquet(COLUMNS, self._rows())
+
+    def _rows(self) -> Iterator[tuple[object, ...]]:
+        return ((one.metric, *pair, pair.difference) for one in self.comparisons for pair in one.pairs)
 
     def as_json(self) -> str:
         """An object with ``a``, ``b``, ``comparisons`` and ``unavailable_metrics``."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas
 
 from maagiqa_pyiqa.metrics.scoring import ImageScores
 from maagiqa_pyiqa.support.csv_files import as_csv
-from maagiqa_pyiqa.support.text import encodable, printable
+from maagiqa_pyiqa.support.tables import as_parquet
+from maagiqa_pyiqa.support.text import printable
+
+if TYPE_CHECKING:
+    from maagiqa_pyiqa.metrics.explanation import Explanation
 
 UP, DOWN = "\u2191", "\u2193"  # higher and lower scores are better
 
@@ -21,8 +24,7 @@ UP, DOWN = "\u2191", "\u2193"  # higher and lower scores are better
 def as_record(image: ImageScores) -> dict[str, Any]:
     """Path, scores by metric, error (None where there is none) and explanations, if any, as JSON has them."""
     record = {"image": str(image.path), "scores": image.scores, "error": image.error or None}
-    explanations = {name: explanation.as_record() for name, explanation in image.explanations.items()}
-    return {**record, "explanations": explanations} if explanations else record
+    return {**record, **_explanations(image.explanations)}
 
 
 def name_ranges(ranges: Mapping[str, str | None]) -> list[str]:
@@ -61,11 +63,7 @@ class ScoreTable:
         for rank, image in zip(self.places or range(1, len(scored) + 1), scored, strict=True):
             cells = [f"{image.scores[m]:.4f}" if m in image.scores else "-" for m in self.metrics]
             lines.append(_line(rank, cells, widths, image.path))
-            lines += [
-                f"{'':>4}  {printable(metric)} {words}"
-                for metric, explanation in image.explanations.items()
-                for words in explanation.in_words()
-            ]
+            lines += _explain(image.explanations)
         return "\n".join([*lines, *name_ranges(self.ranges)])
 
     def as_csv(self) -> str:
@@ -99,15 +97,11 @@ class ScoreTable:
 
     def as_parquet(self) -> bytes:
         """Columns ``image``, one per metric, ``error``, null where there is none."""
-        import pyarrow
-
-        scores = {m: [image.scores.get(m) for image in self.images] for m in self.metrics}
-        columns = {
-            "image": pyarrow.array([encodable(str(image.path)) for image in self.images], pyarrow.string()),
-            **{metric: pyarrow.array(values, pyarrow.float64()) for metric, values in scores.items()},
-            "error": pyarrow.array([encodable(image.error) or None for image in self.images], pyarrow.string()),
-        }
-        return _parquet(pyarrow.table(columns))
+        rows = (
+            [str(image.path), *(image.scores.get(metric) for metric in self.metrics), image.error or None]
+            for image in self.images
+        )
+        return as_parquet({"image": "string", **dict.fromkeys(self.metrics, "double"), "error": "string"}, rows)
 
 
 class RankedImage(NamedTuple):
@@ -121,13 +115,17 @@ class RankedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class RankingTable:
-    """The best images of each group by ``metric``; ``by`` is what groups are, and the name of their column."""
+    """The best images of each group by ``metric``; ``by`` is what groups are, and the name of their column.
+
+    ``explanations`` are those of an image's scores by its path, where there are any.
+    """
 
     rows: Sequence[RankedImage]
     metric: str
     lower_better: bool = False
     by: str = "prompt"
     score_range: str | None = None
+    explanations: Mapping[str, Mapping[str, Explanation]] = field(default_factory=dict)
 
     @classmethod
     def from_ranking(
@@ -149,6 +147,7 @@ class RankingTable:
             lower_better,
             by,
             score_range,
+            {str(image.path): image.explanations for images in ranking.values() for image in images},
         )
 
     @property
@@ -156,13 +155,14 @@ class RankingTable:
         return [self.by, *RankedImage._fields[1:]]
 
     def as_text(self) -> str:
-        """Rank, score and image, each group under its name."""
+        """Rank, score and image, explanations below each, and each group under its name."""
         title = with_arrow(self.metric, [self.metric] if self.lower_better else [])
         widths = [max(len(title), 8)]
         lines = [_line("rank", [title], widths, "image")]
         for row in self.rows:
             lines += [printable(row.group)] if row.group and row.rank == 1 else []
             lines.append(_line(row.rank, [f"{row.score:.4f}"], widths, row.image))
+            lines += _explain(self.explanations.get(row.image, {}))
         return "\n".join([*lines, *name_ranges({self.metric: self.score_range})])
 
     def as_csv(self) -> str:
@@ -170,20 +170,15 @@ class RankingTable:
         return as_csv(self._columns, self.rows)
 
     def as_json(self) -> str:
-        """A list of objects with the same fields."""
-        return _json([dict(zip(self._columns, row, strict=True)) for row in self.rows])
+        """A list of objects with the same fields, and explanations, if any."""
+        explanations = (_explanations(self.explanations.get(row.image, {})) for row in self.rows)
+        rows = (dict(zip(self._columns, row, strict=True)) for row in self.rows)
+        return _json([{**row, **more} for row, more in zip(rows, explanations, strict=True)])
 
     def as_parquet(self) -> bytes:
         """The same columns."""
-        import pyarrow
-
-        types = (pyarrow.string(), pyarrow.int64(), pyarrow.float64(), pyarrow.string())
-        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(types)
-        arrays = [
-            pyarrow.array([encodable(cell) if isinstance(cell, str) else cell for cell in column], kind)
-            for column, kind in zip(columns, types, strict=True)
-        ]
-        return _parquet(pyarrow.table(arrays, self._columns))
+        types = ("string", "int64", "double", "string")
+        return as_parquet(dict(zip(self._columns, types, strict=True)), self.rows)
 
 
 def _line(rank: object, cells: Sequence[str], widths: Sequence[int], image: object) -> str:
@@ -191,12 +186,15 @@ def _line(rank: object, cells: Sequence[str], widths: Sequence[int], image: obje
     return f"{rank:>4}  {columns}  {printable(image)}"
 
 
-def _parquet(table: Any) -> bytes:
-    from pyarrow import parquet
+def _explain(explanations: Mapping[str, Explanation]) -> list[str]:
+    """Lines for people, below an image's own."""
+    named = [(metric, words) for metric, one in explanations.items() for words in one.in_words()]
+    return [f"{'':>4}  {printable(metric)} {words}" for metric, words in named]
 
-    content = io.BytesIO()
-    parquet.write_table(table, content)
-    return content.getvalue()
+
+def _explanations(explanations: Mapping[str, Explanation]) -> dict[str, Any]:
+    """The field of an image in JSON; none where there is nothing to explain."""
+    return {"explanations": {metric: one.as_record() for metric, one in explanations.items()}} if explanations else {}
 
 
 def _json(content: Any) -> str:

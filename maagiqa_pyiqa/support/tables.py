@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,26 @@ def parse_json_lines(content: bytes, name: str, *, as_text: bool = False) -> pan
     if as_text:
         return pandas.DataFrame([[_as_text(row.get(column)) for column in columns] for row in rows], columns=[*columns])
     return pandas.DataFrame(rows, columns=[*columns])
+
+
+def as_parquet(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A Parquet file of rows.
+
+    Args:
+        columns: name of each and its type, such as ``string``, ``int64`` and ``double``.
+        rows: their cells; None is null, and of texts what is no Unicode is written as escapes.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    cells = [*zip(*rows, strict=True)] or [()] * len(columns)
+    arrays = [
+        pyarrow.array([encodable(cell) if isinstance(cell, str) else cell for cell in column], kind)
+        for column, kind in zip(cells, columns.values(), strict=True)
+    ]
+    content = io.BytesIO()
+    parquet.write_table(pyarrow.table(arrays, list(columns)), content)
+    return content.getvalue()
 
 
 def _parse_line(line: bytes, name: str, number: int) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
-"""``maagiqa score --explain`` says what scores mean, on the terminal and in JSON."""
+"""``--explain`` of ``score`` and ``rank`` says what scores mean: on the terminal, in JSON and in a gallery."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -62,3 +63,29 @@ def test_own_weights_have_no_percentiles(picture, capsys):
 def test_scores_that_are_only_read_are_not_explained(picture, capsys):
     assert main(["score", picture, "--explain", "--read-metadata"]) == 2
     assert "leave '--read-metadata' out" in capsys.readouterr().err
+
+
+def test_a_ranking_is_explained_as_scores_are(picture, capsys):
+    words = ["rank", picture, "--explain", "--device", "cpu", "--workers", "0"]
+    assert main([*words, "--json", "ranking.json"]) == 0
+    with open("ranking.json") as file:
+        (row,) = json.load(file)
+    found = row["explanations"]["maagiqa-lite"]
+    assert found == run(picture, "--explain")[1]["explanations"]["maagiqa-lite"]
+    assert f"maagiqa-lite better than {found['percentile']:.0f} % of AGIQA-3k" in capsys.readouterr().out
+    assert main([*words[:2], *words[3:], "--json", "plain.json"]) == 0
+    with open("plain.json") as file:
+        assert "explanations" not in json.load(file)[0]
+
+
+@pytest.mark.parametrize("verb", ["score", "rank"])
+def test_an_explained_gallery_says_where_scores_stand_and_holds_the_quality_of_regions(picture, tmp_path, verb):
+    words = [verb, picture, "--explain", "--gallery", "page.html", "--heatmap", "maps", "--device", "cpu"]
+    assert main([*words, "--workers", "0"]) == 0
+    known = re.search(
+        r'<script type="application/json" id="known">(.*?)</script>', (tmp_path / "page.html").read_text()
+    )
+    (image,) = json.loads(known[1])["images"]
+    assert image["standings"][0].startswith("better than ")
+    assert image["regions"]["scores"]
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["a.heatmap.jpg"]

@@ -9,9 +9,11 @@ import sys
 import fsspec
 import pandas
 import pytest
+import torch
 from PIL import Image
 from pyarrow import parquet
 
+from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.cli.main import main
 from maagiqa_pyiqa.semantics import extractor
 from maagiqa_pyiqa.semantics.extractor import Backend
@@ -25,6 +27,7 @@ OWN = {
     "rank": ["-m", "entropy", "--workers", "0", "--device", "cpu"],
     "extract": ["--semantics", spec(), "--cache", "memory://cells-cache"],
     "describe": ["--semantics", "talker:{}"],
+    "compare": ["-m", "entropy", "--workers", "0", "--device", "cpu"],
     "benchmark": ["-m", "entropy", "--mos-column", "mos", "--column", "file", "--workers", "0"],
 }
 
@@ -56,9 +59,13 @@ def places(tmp_path_factory):
         Image.radial_gradient("L").resize((48 + 8 * number, 48)).convert("RGB").save(folder / name)
     frame = pandas.DataFrame(TABLE)
     frame.to_csv(folder / "list.csv", index=False)
+    frame.to_csv(folder / "list.tsv", index=False, sep="\t")
+    frame.to_csv(folder.parent / "elsewhere.csv", index=False)
     frame.to_parquet(folder / "list.parquet")
     frame.to_json(folder / "list.jsonl", orient="records", lines=True)
     make_tar(folder.parent / "shard.tar", [folder / name for name in NAMES])
+    urls = [f"memory://cells/{name}" for name in NAMES]
+    frame.assign(file=urls).to_csv(folder.parent / "urls.csv", index=False)
     memory = fsspec.filesystem("memory")
     for path in folder.iterdir():
         memory.pipe_file(f"/cells/{path.name}", path.read_bytes())
@@ -71,8 +78,14 @@ def places(tmp_path_factory):
         "csv": ([str(folder / "list.csv")], ""),
         "parquet": ([str(folder / "list.parquet")], ""),
         "jsonl": ([str(folder / "list.jsonl")], ""),
+        "tsv": ([str(folder / "list.tsv")], ""),
+        "csv with a root": ([str(folder.parent / "elsewhere.csv"), "--root", str(folder)], ""),
+        "csv with the url of a root": ([str(folder.parent / "elsewhere.csv"), "--root", "memory://cells"], ""),
+        "csv of urls": ([str(folder.parent / "urls.csv")], ""),
         "tar": ([str(folder.parent / "shard.tar")], ""),
         "url of a folder": (["memory://cells"], ""),
+        "url of a glob": (["memory://cells/[0-9].*"], ""),
+        "urls of images": (urls, ""),
         "url of a list": (["memory://cells/list.csv"], ""),
         "url of a tar": (["memory://cells-tars/shard.tar"], ""),
         "names on standard input": (["-"], "".join(f"{folder / name}\n" for name in NAMES)),
@@ -84,18 +97,22 @@ def places(tmp_path_factory):
 
 
 KINDS = [
-    "files", "folder", "glob", "csv", "parquet", "jsonl", "tar", "url of a folder", "url of a list", "url of a tar",
+    "files", "folder", "glob", "csv", "parquet", "jsonl", "tsv", "csv with a root", "csv with the url of a root",
+    "csv of urls", "tar", "url of a folder", "url of a glob", "urls of images", "url of a list", "url of a tar",
     "names on standard input", "names ended by zeros", "a folder on standard input", "json on standard input",
 ]  # fmt: skip
-LISTS = ("csv", "parquet", "jsonl")
+LISTS = ("csv", "parquet", "jsonl", "tsv", "csv with a root")  # of files, as a benchmark takes them
+NOT_ONE_WORD = ("files", "urls of images")
 
 
 @pytest.fixture
 def run(places, monkeypatch, capfdbinary):
     def run(verb, kind, *words):
         inputs, text = places[kind]
-        if verb == "benchmark" and len(inputs) > 1:
+        if verb == "benchmark" and kind in NOT_ONE_WORD:
             inputs = inputs[:1]
+        if verb == "compare":
+            inputs = [*places["folder"][0], *inputs]
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         column = ["--column", "file"] if verb != "benchmark" else []
         code = main([verb, *inputs, *column, *OWN[verb], *map(str, words)])
@@ -114,7 +131,9 @@ def read(verb, output, content):
         rows = parquet.read_table(io.BytesIO(content)).to_pylist()
     else:
         rows = json.loads(content)
-        rows = rows["images"] if verb == "score" else rows
+        rows = rows["images"] if verb == "score" else rows["comparisons"][0]["pairs"] if verb == "compare" else rows
+    if verb == "compare":
+        return {row["key" if output == "json" else "pair"] for row in rows}, rows
     return {row["image"].rsplit("/", 1)[1] for row in rows}, rows
 
 
@@ -155,20 +174,51 @@ def test_features_of_every_kind_of_input_are_extracted(run, tmp_path, kind, outp
     assert (became["extracted"], became["failures"]) == (len(NAMES), [])
 
 
-@pytest.mark.parametrize("output", ["csv", "json", "jsonl"])
+def test_what_became_of_images_goes_to_a_url(run, tmp_path):
+    assert run("extract", "folder", "--json", "memory://cells-out/became", "--cache", tmp_path / "cache")[0] == 0
+    assert json.loads(fsspec.open("memory://cells-out/became").open().read())["extracted"] == len(NAMES)
+
+
+@pytest.mark.parametrize("output", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NOT_ONE_WORD])
+def test_images_of_every_kind_of_input_are_compared_in_every_format(run, tmp_path, kind, output):
+    assert run("compare", kind, f"--{output}", tmp_path / "out")[0] == 0
+    keys, rows = read("compare", output, (tmp_path / "out").read_bytes())
+    assert keys == {name.split(".")[0] for name in NAMES}  # each has found itself
+    assert [float(row["difference"]) for row in rows] == [0] * len(NAMES)
+
+
+@pytest.mark.parametrize("to", ["standard output", "a url"])
+@pytest.mark.parametrize("output", ["csv", "json", "parquet"])
+def test_a_comparison_goes_everywhere(run, output, to):
+    target = {"standard output": "-", "a url": f"memory://cells-out/{output}"}[to]
+    code, streams = run("compare", "folder", f"--{output}", target)
+    assert code == 0
+    content = streams.out if target == "-" else fsspec.open(target).open().read()
+    assert len(read("compare", output, content)[1]) == len(NAMES)
+
+
+@pytest.mark.parametrize("output", ["csv", "json", "jsonl", "parquet"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_images_of_every_kind_of_input_are_described_in_every_format(run, tmp_path, kind, output):
     assert run("describe", kind, f"--{output}", tmp_path / "out")[0] == 0
     names, rows = read("describe", output, (tmp_path / "out").read_bytes())
     assert names == set(NAMES)
-    assert len({(row if output == "csv" else row["answers"])["coherence"] for row in rows}) == len(NAMES)
+    answers = {(row["answers"] if output.startswith("json") else row)["coherence"] for row in rows}
+    assert len(answers) == len(NAMES)
 
 
-@pytest.mark.parametrize("output", ["csv", "json", "jsonl"])
+@pytest.mark.parametrize("output", ["csv", "json", "jsonl", "parquet"])
 def test_words_go_to_standard_output(run, output):
     code, streams = run("describe", "folder", f"--{output}", "-")
     assert code == 0
     assert read("describe", output, streams.out)[0] == set(NAMES)
+
+
+@pytest.mark.parametrize("output", ["csv", "json", "parquet"])
+def test_words_go_to_a_url(run, output):
+    assert run("describe", "folder", f"--{output}", f"memory://cells-out/{output}")[0] == 0
+    assert read("describe", output, fsspec.open(f"memory://cells-out/{output}").open().read())[0] == set(NAMES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -180,8 +230,9 @@ def test_a_benchmark_takes_lists_and_says_that_it_needs_ratings(run, tmp_path, k
         assert {image["name"] for image in results["images"]} == set(NAMES)
         assert (tmp_path / "scores.sqlite").is_file()
     else:
+        reasons = {"csv with the url of a root": b"have to be files on this machine", "csv of urls": b"no such image"}
         assert code == 2
-        assert b"needs the MOS of each image" in streams.err
+        assert reasons.get(kind, b"needs the MOS of each image") in streams.err
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "url of a tar", "url of a list"])
@@ -190,6 +241,70 @@ def test_what_is_kept_of_any_kind_of_input_is_not_scored_again(run, tmp_path, mo
     monkeypatch.setattr("maagiqa_pyiqa.metrics.scoring._call", lambda *_: pytest.fail("scored again"))
     assert run("score", kind, "--keep", tmp_path, "--json", tmp_path / "second")[0] == 0
     assert (tmp_path / "first").read_text() == (tmp_path / "second").read_text()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Weights whose scores are 10 less twice those of the package."""
+    path = tmp_path_factory.mktemp("weights") / "own.pth"
+    torch.save({"params": MAAGIQA(pretrained="lite", rescale=(-2.0, 10.0)).state_dict()}, path)
+    return path
+
+
+def scores_by(run, verb, tmp_path, label, *words):
+    """The score of each image by a metric that is called so."""
+    out = ["--out", tmp_path / "out"] if verb == "benchmark" else ["--json", tmp_path / "out.json"]
+    code, streams = run(verb, "csv", *words, *out)
+    assert code == 0, streams.err
+    if verb == "benchmark":
+        images = json.loads((tmp_path / "out" / "results.json").read_text())["images"]
+        return {image["name"].split(".")[0]: image["scores"][label] for image in images}
+    rows = read(verb, "json", (tmp_path / "out.json").read_bytes())[1]
+    if verb == "compare":
+        assert json.loads((tmp_path / "out.json").read_bytes())["comparisons"][0]["metric"] == label
+        return {row["key"]: row["mean_b"] for row in rows}
+    if verb == "rank":
+        assert f"{label} \u2191" in streams.out.decode()
+    score = {"score": lambda row: row["scores"][label], "rank": lambda row: row["score"]}[verb]
+    return {row["image"].rsplit("/", 1)[1].split(".")[0]: score(row) for row in rows}
+
+
+@pytest.mark.parametrize("form", ["NAME=CHECKPOINT", "LABEL=NAME=CHECKPOINT"])
+@pytest.mark.parametrize("verb", ["score", "rank", "compare", "benchmark"])
+def test_checkpoints_are_named_alike(run, tmp_path, monkeypatch, checkpoint, verb, form):
+    own = form.replace("NAME", "maagiqa-lite").replace("CHECKPOINT", str(checkpoint)).replace("LABEL", "mine")
+    label = "mine" if form.startswith("LABEL") else "maagiqa-lite"
+    monkeypatch.setitem(OWN, verb, [word for word in OWN[verb] if word not in ("-m", "entropy")])
+    published = scores_by(run, verb, tmp_path, "maagiqa-lite", "-m", "maagiqa-lite")
+    scores = scores_by(run, verb, tmp_path, label, "-m", own)
+    assert scores == pytest.approx({name: 10 - 2 * score for name, score in published.items()}, abs=1e-4)
+    assert len(scores) == len(NAMES)
+
+
+@pytest.mark.parametrize("verb", ["score", "rank", "compare", "benchmark"])
+def test_semantic_features_come_from_where_is_said(run, tmp_path, monkeypatch, verb):
+    monkeypatch.setitem(OWN, verb, [word for word in OWN[verb] if word not in ("-m", "entropy")])
+    words = ["-m", "maagiqa-lite-2026a"]
+    own = scores_by(run, verb, tmp_path, "maagiqa-lite-2026a", *words)
+    cache = ["--semantics", "visual", "--cache", str(tmp_path / "features")]
+    assert run("extract", "csv", *cache)[0] == 0
+    kept = scores_by(run, verb, tmp_path, "maagiqa-lite-2026a", *words, "--semantics", f"cache:{tmp_path / 'features'}")
+    assert kept == pytest.approx(own, abs=2e-3)  # features are kept in half precision
+
+
+@pytest.mark.parametrize(
+    ("option", "verbs"),
+    [
+        (["--device", "cpu"], {"score", "rank", "compare", "benchmark", "extract", "describe"}),
+        (["--batch-size", "2"], {"score", "rank", "compare", "benchmark", "extract"}),
+        (["--workers", "1"], {"score", "rank", "compare", "benchmark", "extract"}),
+        (["--keep", "kept"], {"score", "rank", "compare", "benchmark"}),
+    ],
+)
+def test_how_it_is_done_is_said_alike(run, tmp_path, monkeypatch, option, verbs):
+    monkeypatch.chdir(tmp_path)
+    for verb in sorted(verbs):
+        assert run(verb, "csv", *option, *(["--out", "out"] if verb == "benchmark" else []))[0] == 0
 
 
 @pytest.mark.parametrize("verb", ["score", "rank", "benchmark"])

@@ -225,6 +225,12 @@ def test_a_link_is_not_moved(folder, capsys):
     assert "link.png' is a link" in capsys.readouterr().err
 
 
+def test_a_page_of_pictures_that_are_to_be_moved_is_refused_before_the_work(folder, capsys, monkeypatch):
+    monkeypatch.setattr("maagiqa_pyiqa.cli.rank.start_scoring", lambda *_: pytest.fail("the work has started"))
+    assert rank(folder, "--move-to", folder / "best", "--yes", "--gallery", folder / "a.html")[0] == 2
+    assert f"maagiqa score {folder / 'best'} --gallery" in capsys.readouterr().err
+
+
 def test_links_point_at_the_best_and_take_the_place_of_earlier_ones(folder):
     assert rank(folder, "--link-to", folder / "best")[0] == 0
     code, table = rank(folder, "--link-to", folder / "best", "--top", 1)

@@ -63,6 +63,28 @@ def test_prompt_disjoint_split_shares_no_prompt(table, capsys):
     assert capsys.readouterr().out.count(", 0 share") == 2
 
 
+def test_a_public_dataset_is_split_by_its_name(table, tmp_path, capsys):
+    words = ["split", "--dataset", "agiqa-3k", "--data", str(tmp_path)]  # the table lies there as data.csv
+    assert main([*words, "--csv", str(tmp_path / "named.csv")]) == 0
+    assert main(["split", table, "--csv", str(tmp_path / "listed.csv")]) == 0
+    assert (tmp_path / "named.csv").read_bytes() == (tmp_path / "listed.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name either the CSV of a dataset, or a public dataset"),
+        (["data.csv", "--dataset", "agiqa-3k"], "name either the CSV of a dataset, or a public dataset"),
+        (["--dataset", "agiqa-3k"], "needs its folder; name it with --data DIR"),
+        (["--dataset", "agiqa-4k", "--data", "."], "Did you mean 'agiqa-3k'"),
+        (["data.csv", "--data", "."], "'--data' is for '--dataset NAME'"),
+    ],
+)
+def test_split_asks_for_one_table(capsys, words, message):
+    assert main(["split", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
