@@ -273,7 +273,7 @@ def scores_by(run, verb, tmp_path, label, *words):
 @pytest.mark.parametrize("verb", ["score", "rank", "compare", "benchmark"])
 def test_checkpoints_are_named_alike(run, tmp_path, monkeypatch, checkpoint, verb, form):
     own = form.replace("NAME", "maagiqa-lite").replace("CHECKPOINT", str(checkpoint)).replace("LABEL", "mine")
-    label = "mine" if form.startswith("LABEL") else "maagiqa-lite"
+    label = "mine" if form.startswith("LABEL") else own
     monkeypatch.setitem(OWN, verb, [word for word in OWN[verb] if word not in ("-m", "entropy")])
     published = scores_by(run, verb, tmp_path, "maagiqa-lite", "-m", "maagiqa-lite")
     scores = scores_by(run, verb, tmp_path, label, "-m", own)
