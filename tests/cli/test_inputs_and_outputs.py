@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from pyarrow import parquet
+from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 from maagiqa_pyiqa.cli.main import main
@@ -283,13 +284,16 @@ def test_checkpoints_are_named_alike(run, tmp_path, monkeypatch, checkpoint, ver
 
 @pytest.mark.parametrize("verb", ["score", "rank", "compare", "benchmark"])
 def test_semantic_features_come_from_where_is_said(run, tmp_path, monkeypatch, verb):
+    options = {"type": "MAAGIQA", "pretrained": "lite-2026a", "semantics": "mplug-owl2"}  # which would be fetched
+    monkeypatch.setitem(DEFAULT_CONFIGS, "maagiqa", {**DEFAULT_CONFIGS["maagiqa"], "metric_opts": options})
     monkeypatch.setitem(OWN, verb, [word for word in OWN[verb] if word not in ("-m", "entropy")])
-    words = ["-m", "maagiqa-lite-2026a"]
-    own = scores_by(run, verb, tmp_path, "maagiqa-lite-2026a", *words)
-    cache = ["--semantics", "visual", "--cache", str(tmp_path / "features")]
-    assert run("extract", "csv", *cache)[0] == 0
-    kept = scores_by(run, verb, tmp_path, "maagiqa-lite-2026a", *words, "--semantics", f"cache:{tmp_path / 'features'}")
-    assert kept == pytest.approx(own, abs=2e-3)  # features are kept in half precision
+    cache = tmp_path / "features"
+    assert run("extract", "csv", "--semantics", "visual", "--cache", cache)[0] == 0
+    words = ["-m", "maagiqa", "--semantics"]
+    computed = scores_by(run, verb, tmp_path, "maagiqa", *words, "visual")
+    kept = scores_by(run, verb, tmp_path, "maagiqa", *words, f"cache:{cache}")
+    assert kept == pytest.approx(computed, abs=2e-3)  # kept in half precision
+    assert len(kept) == len(NAMES)
 
 
 @pytest.mark.parametrize(
