@@ -6,6 +6,7 @@ import argparse
 import importlib
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 from maagiqa_pyiqa import __version__
@@ -47,8 +48,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; bad input is a message on standard error and exit code 2, a fault of ours its traceback and 70."""
     escape_what_the_terminal_lacks()
-    parser = build_parser()
-    parsed = parser.parse_args(arguments)
+    # by Pillow, of images that are read all the same: what is too large has its own limit and reason here
+    warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\) exceeds limit")
+    try:
+        parsed = build_parser().parse_args(arguments)
+    except KeyboardInterrupt:  # verbs are being imported
+        return INTERRUPTED
     try:
         with prepared_outputs(parsed), without_progress(parsed.quiet):
             code = parsed.handler(parsed)

@@ -90,6 +90,8 @@ class Placing:
         target = arguments.copy_to or arguments.link_to or arguments.move_to
         self._option = next(name for name in ("copy", "link", "move") if getattr(arguments, f"{name}_to"))
         self._folder = Path(target).expanduser()
+        if self._folder.exists() and not self._folder.is_dir():
+            raise InputError(f"'--{self._option}-to {target}' is no folder; name one, or what is to become one.")
         refuse_inputs(f"--{self._option}-to {target}", self._folder, arguments.inputs, images)
         if self._option == "move":
             self._check_move(images)

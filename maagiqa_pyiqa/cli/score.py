@@ -78,9 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
         if not available:
             return 1
         scored, interrupted = collect(explain(arguments, stream, available), len(paths), write_line)
-        shown = _show(arguments, scored, available, unavailable, selection, maps)
         failed = [result for result in scored if result.errors]
-        _report_failures(failed)
+        try:
+            shown = _show(arguments, scored, available, unavailable, selection, maps)
+        finally:  # also where an output could not be written
+            _report_failures(failed)
         if interrupted:
             say_how_to_go_on(arguments, len(scored), len(paths))
             return 130

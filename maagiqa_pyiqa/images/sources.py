@@ -93,7 +93,7 @@ def find_images(inputs: Sequence[str | Path], column: str | None = None, root: s
         root: folder or URL that a list's relative paths start from; by default the list's own.
 
     Raises:
-        FileNotFoundError: an input, or an image that a list names, does not exist.
+        FileNotFoundError: an input does not exist, or none of the images that a list names.
         ValueError: a list without such a column, or a file that is no tar or list.
     """
     finder = _Finder(column, str(root) if root else None)
@@ -180,10 +180,12 @@ class _Finder:
 
     def _listed(self, images: ImageList, root: str) -> list[ImageSource]:
         paths = [_joined(root, name) for name in images.names]
-        absent = [path for path in paths if not is_url(path) and not Path(path).is_file()]
-        if absent:
+        if not paths:
+            raise InputError(f"'{images.where}' names no image: it has no rows.")
+        # a few that are gone fail by name, as unreadable ones do; where all are, they are looked for in a wrong place
+        if not any(is_url(path) or Path(path).is_file() for path in paths):
             raise FileNotFoundError(
-                f"'{images.where}': {len(absent)} of {len(paths)} images do not exist, first: {', '.join(absent[:3])}. "
+                f"'{images.where}': none of {len(paths)} images exists, first: {', '.join(paths[:3])}. "
                 "Name the folder they are in with --root."
             )
         sources = [ImageSource(path, path) for path in paths]

@@ -285,7 +285,7 @@ def test_checkpoints_are_named_alike(run, tmp_path, monkeypatch, checkpoint, ver
 @pytest.mark.parametrize("verb", ["score", "rank", "compare", "benchmark"])
 def test_semantic_features_come_from_where_is_said(run, tmp_path, monkeypatch, verb):
     options = {"type": "MAAGIQA", "pretrained": "lite-2026a", "semantics": "mplug-owl2"}  # which would be fetched
-    monkeypatch.setitem(DEFAULT_CONFIGS, "maagiqa", {**DEFAULT_CONFIGS["maagiqa"], "metric_opts": options})
+    monkeypatch.setitem(DEFAULT_CONFIGS["maagiqa"], "metric_opts", options)
     monkeypatch.setitem(OWN, verb, [word for word in OWN[verb] if word not in ("-m", "entropy")])
     cache = tmp_path / "features"
     assert run("extract", "csv", "--semantics", "visual", "--cache", cache)[0] == 0

@@ -44,6 +44,15 @@ def test_a_message_cannot_write_to_the_terminal(failing, capsys):
     assert capsys.readouterr().err == "maagiqa score: '\\x1b[2J.png' is no image\n"
 
 
+def test_who_interrupts_the_start_is_told_no_more(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maagiqa_pyiqa.cli.main.build_parser", interrupted)
+    assert main(["score", "a.png"]) == 130
+    assert capsys.readouterr().err == ""
+
+
 def test_errors_of_users_are_the_built_in_ones_too():
     assert issubclass(InputError, ValueError)
     assert issubclass(InputTypeError, TypeError)

@@ -166,6 +166,8 @@ def test_images_are_ranked_within_each_folder(folder):
         (["--by", "style"], "4 of 4 images have no 'style'"),
         (["--by", "rank"], "a ranking has a column 'rank' of its own"),
         (["--by", "folder", "--per-prompt", "prompts.csv"], "'--per-prompt' is for '--by prompt'"),
+        (["--copy-to", "prompts.csv"], "'--copy-to prompts.csv' is no folder"),
+        (["--move-to", "prompts.csv", "--yes"], "'--move-to prompts.csv' is no folder"),
         (["--dry-run"], "are for --copy-to, --link-to and --move-to"),
         (["--undo", "moves.csv"], "leave the images out"),
         (["--move-to", "best"], "there is no terminal to answer on; say --yes, or --dry-run"),

@@ -47,6 +47,14 @@ def test_scores_all_and_lists_the_unreadable(folder, capsys):
     assert sum(image["error"] is not None for image in images) == 2
 
 
+def test_failures_are_told_also_where_the_table_finds_no_room(folder, capsys):
+    code = main(["score", str(folder), "--workers", "0", "-m", "entropy", "--csv", "/dev/full"])
+    said = capsys.readouterr().err
+    assert code == 2
+    assert "2 not scored" in said
+    assert "'/dev/full' could not be written" in said
+
+
 def test_exit_code_is_zero_when_everything_is_scored(folder):
     assert main(["score", str(folder / "good0.png"), "--workers", "0", "-m", "entropy"]) == 0
 
@@ -59,6 +67,13 @@ def test_a_checkpoint_scores_under_its_label(folder):
     assert main(["score", str(folder / "good0.png"), *words, "--workers", "0", "--json", str(report)]) == 0
     (image,) = json.loads(report.read_text())["images"]
     assert image["scores"]["mine"] == pytest.approx(10 - 2 * image["scores"]["maagiqa-lite"], abs=1e-4)
+
+
+def test_a_large_image_is_scored_without_a_warning(folder, capsys, monkeypatch, recwarn):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)  # half of what is refused as a bomb
+    Image.new("RGB", (40, 40)).save(folder / "large.png")
+    assert main(["score", str(folder / "large.png"), "--workers", "0", "-m", "entropy"]) == 0
+    assert not [warning for warning in recwarn if "exceeds limit" in str(warning.message)]
 
 
 @pytest.mark.parametrize(

@@ -82,11 +82,23 @@ def test_a_csv_without_the_column_names_the_nearest(images, tmp_path):
         find_sources([path])
 
 
-def test_images_that_a_csv_names_and_that_are_not_there_are_counted(images, tmp_path):
-    rows = [["name"], *([path.name] for path in images), *([f"absent{index}.png"] for index in range(5))]
-    path = write_table(tmp_path / "images" / "data.csv", rows)
-    with pytest.raises(FileNotFoundError, match=r"5 of 15 images do not exist, first: .*absent0\.png.*--root"):
+def test_images_of_a_csv_that_are_not_there_fail_by_name(images, tmp_path):
+    rows = [["name"], *([path.name] for path in images), ["absent.png"]]
+    sources = find_sources([write_table(tmp_path / "images" / "data.csv", rows)])
+    assert [Path(source.path).name for source in sources] == [*(path.name for path in images), "absent.png"]
+    with pytest.raises(UnreadableImageError, match=r"no such file: '.*absent\.png'"):
+        decode(sources[-1])
+
+
+def test_a_csv_of_which_no_image_is_there_names_the_remedy(tmp_path):
+    path = write_table(tmp_path / "data.csv", [["name"], *([f"absent{index}.png"] for index in range(5))])
+    with pytest.raises(FileNotFoundError, match=r"none of 5 images exists, first: .*absent0\.png.*--root"):
         find_sources([path])
+
+
+def test_a_csv_without_rows_is_said_to_name_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"data\.csv' names no image"):
+        find_sources([write_table(tmp_path / "data.csv", [["name"]])])
 
 
 def test_images_of_a_webdataset_tar_are_found_and_read_in_place(images, tmp_path):
