@@ -90,15 +90,16 @@ def _rank(arguments: argparse.Namespace) -> int:
         if interrupted:
             say_how_to_go_on(arguments, len(results), len(found.paths))
             return INTERRUPTED
-        ranking = _show(arguments, results, entrant, groups, limits, maps)
+        failed = [result for result in results if result.errors]
+        try:
+            ranking = _show(arguments, results, entrant, groups, limits, maps)
+        finally:  # also where an output could not be written
+            _report_failures(failed)
         kept = [*itertools.chain(*ranking.values())]
         unwritten = write_metadata(arguments, kept, entrants)
         if maps is not None:
             unwritten += finish_heatmaps(arguments.heatmap, maps, [image.path for image in kept])
         stayed = placing.carry_out(ranking, metric) if placing else 0
-        failed = [result for result in results if result.errors]
-        for result in failed:
-            print(f"  not ranked: {printable(result.path)}: {printable(result.error)}", file=sys.stderr)
         return 1 if failed or unwritten or stayed else 0
 
 
@@ -122,3 +123,8 @@ def _show(
     regions = maps.of if maps else None
     show_with_gallery(arguments, table, shown, {metric: entrant}, groups.of, regions, parquet=table.as_parquet)
     return ranking
+
+
+def _report_failures(failed: Sequence[ImageScores]) -> None:
+    for result in failed:
+        print(f"  not ranked: {printable(result.path)}: {printable(result.error)}", file=sys.stderr)
