@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from maagiqa_pyiqa.cli.explaining import add_explain, check_explain, explain
@@ -95,12 +95,8 @@ def _rank(arguments: argparse.Namespace) -> int:
             ranking = _show(arguments, results, entrant, groups, limits, maps)
         finally:  # also where an output could not be written
             _report_failures(failed)
-        kept = [*itertools.chain(*ranking.values())]
-        unwritten = write_metadata(arguments, kept, entrants)
-        if maps is not None:
-            unwritten += finish_heatmaps(arguments.heatmap, maps, [image.path for image in kept])
-        stayed = placing.carry_out(ranking, metric) if placing else 0
-        return 1 if failed or unwritten or stayed else 0
+        undone = _use(arguments, ranking, entrants, maps) + (placing.carry_out(ranking, metric) if placing else 0)
+        return 1 if failed or undone else 0
 
 
 def _show(
@@ -123,6 +119,18 @@ def _show(
     regions = maps.of if maps else None
     show_with_gallery(arguments, table, shown, {metric: entrant}, groups.of, regions, parquet=table.as_parquet)
     return ranking
+
+
+def _use(
+    arguments: argparse.Namespace,
+    ranking: Mapping[str, Sequence[ImageScores]],
+    entrants: Mapping[str, Entrant],
+    maps: RegionMaps | None,
+) -> int:
+    """Write scores into files and heat maps, as far as asked for; returns of how many images that failed."""
+    kept = [*itertools.chain(*ranking.values())]
+    unwritten = write_metadata(arguments, kept, entrants)
+    return unwritten + (finish_heatmaps(arguments.heatmap, maps, [image.path for image in kept]) if maps else 0)
 
 
 def _report_failures(failed: Sequence[ImageScores]) -> None:
