@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             return 1
         scored, interrupted = collect(explain(arguments, stream, available), len(paths), write_line)
         failed = [result for result in scored if result.errors]
+        maps = None if interrupted else maps  # which take as long as scores
         try:
             shown = _show(arguments, scored, available, unavailable, selection, maps)
         finally:  # also where an output could not be written

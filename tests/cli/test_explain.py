@@ -60,6 +60,14 @@ def test_own_weights_have_no_percentiles(picture, capsys):
     assert "no percentiles of own: where scores stand is known of packaged weights alone" in capsys.readouterr().err
 
 
+def test_who_interrupts_gets_the_gallery_so_far_without_waiting_for_maps(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr("maagiqa_pyiqa.cli.score.collect", lambda stream, *_: (list(stream), True))
+    monkeypatch.setattr("maagiqa_pyiqa.archs.region_map.map_regions", lambda *_: pytest.fail("a map is made"))
+    words = ["score", picture, "--explain", "--gallery", "page.html", "--device", "cpu", "--workers", "0"]
+    assert main(words) == 130
+    assert "better than " in (tmp_path / "page.html").read_text()
+
+
 def test_scores_that_are_only_read_are_not_explained(picture, capsys):
     assert main(["score", picture, "--explain", "--read-metadata"]) == 2
     assert "leave '--read-metadata' out" in capsys.readouterr().err
