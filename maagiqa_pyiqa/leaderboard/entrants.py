@@ -72,7 +72,7 @@ class ScoreSource:
     @property
     def packaged(self) -> str | None:
         """Which weights inside the package the metric is published with; None for any others."""
-        pretrained = METRICS[self.metric]["metric_opts"].get("pretrained") if self.metric in METRICS else None
+        pretrained = METRICS.get(self.metric or "", {}).get("metric_opts", {}).get("pretrained")
         return pretrained if pretrained in PACKAGED else None
 
     def create(self, device: str | None = None) -> torch.nn.Module:
