@@ -16,6 +16,7 @@ from maagiqa_pyiqa.metrics.measurement import Measurement, measure
 from maagiqa_pyiqa.metrics.scales import Scale, scale_of
 from maagiqa_pyiqa.register import METRICS
 from maagiqa_pyiqa.support.devices import default_device
+from maagiqa_pyiqa.support.errors import InputError
 
 CODE_LICENCES = ("Apache-2.0", "PolyForm-Noncommercial-1.0.0")  # of this package; of pyiqa, as its own metadata says
 
@@ -73,7 +74,7 @@ def card(name: str, *, measure_it: bool = False, device: str | torch.device | No
         device: where to measure, as in torch; by default CUDA where there is one.
 
     Raises:
-        ValueError: pyiqa has no such metric (nearest named), or it is no no-reference metric.
+        ValueError: pyiqa has no such metric (nearest named), it is no no-reference metric, or a checkpoint is named.
         Exception: measuring raises what the metric does where it cannot run here.
 
     Examples:
@@ -85,6 +86,8 @@ def card(name: str, *, measure_it: bool = False, device: str | torch.device | No
         True
     """
     entrant = parse_entrant(name)
+    if entrant.published is None:
+        raise InputError(f"a card is of a metric with its published weights, such as maagiqa-lite, not of '{name}'.")
     packaged = entrant.source.packaged
     fact = True if packaged else None  # under test
     return Card(

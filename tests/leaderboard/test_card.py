@@ -59,6 +59,11 @@ def test_an_unknown_metric_is_refused():
         maagiqa_pyiqa.card("maagiqa-lit")
 
 
+def test_other_weights_than_the_published_ones_have_no_card():
+    with pytest.raises(ValueError, match="not of 'mine=maagiqa-lite="):
+        maagiqa_pyiqa.card(f"mine=maagiqa-lite={packaged_weights('lite')}")
+
+
 class Fickle(torch.nn.Module):
     """Scores by what else is in the batch, by its calls, and by steps."""
 
