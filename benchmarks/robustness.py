@@ -25,7 +25,7 @@ import pandas
 from benchmarks.robustness_tables import PairFigures, Scores, SizeFigures, as_frame, draw, pair_figures, size_figures
 from benchmarks.robustness_versions import list_jobs, score_jobs
 from maagiqa_pyiqa.data.splits import PARTS
-from maagiqa_pyiqa.images.sources import find_files
+from maagiqa_pyiqa.images.sources import find_files, only_files
 from maagiqa_pyiqa.leaderboard.datasets import DatasetChoice, load_data
 from maagiqa_pyiqa.leaderboard.entrants import parse_scorers
 from maagiqa_pyiqa.metrics.identity import identify
@@ -88,7 +88,7 @@ def choose_pictures(parsed: argparse.Namespace) -> Pictures:
     else:
         data = load_data(DatasetChoice(root=parsed.data, split=("official",), part=parsed.part))
         images = [data.images[position] for position in data.positions("official")]
-        paths, mos = [image.path for image in images], np.array([image.mos for image in images])
+        paths, mos = only_files([image.path for image in images]), np.array([image.mos for image in images])
         title = f"{data.title}, part {parsed.part}"
     chosen = np.random.default_rng(0).permutation(len(paths))[: parsed.images]
     return Pictures([paths[i] for i in chosen], title, None if mos is None else mos[chosen])

@@ -61,7 +61,11 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "inputs", nargs="?", metavar="LIST", help="CSV, Parquet or JSON lines of images and MOS, for --dataset csv"
+        "inputs",
+        nargs="?",
+        metavar="LIST",
+        help="CSV, Parquet or JSON lines of images and MOS, for --dataset csv; also a URL, "
+        "or - for one on standard input",
     )
     names = f"{', '.join(public_datasets.PUBLIC_DATASETS)} or csv"
     parser.add_argument("--dataset", metavar="NAME", help=f"{names} (default: agiqa-3k)")
@@ -70,11 +74,15 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--root",
         dest="root",
         metavar="DIR",
-        help="folder of the dataset, or that a CSV's paths start from",
+        help="folder of the dataset; or folder, URL or tar that a list's paths start from (default: the list's own)",
     )
     parser.add_argument("--csv", metavar="FILE", help="the same as LIST")
     parser.add_argument(
-        "--column", "--path-column", dest="path_column", metavar="NAME", help="column of image paths (default: name)"
+        "--column",
+        "--path-column",
+        dest="path_column",
+        metavar="NAME",
+        help="column of image paths (default: name, path, image or the like)",
     )
     parser.add_argument("--mos-column", metavar="NAME", help="column of MOS (default: mos)")
     parser.add_argument("--prompt-column", metavar="NAME", help="column of prompts (default: prompt)")
@@ -133,14 +141,14 @@ def _print_overall(folders: list[str]) -> int:
 
 def _take_list(arguments: argparse.Namespace) -> None:
     """Use the list that was named by itself as the dataset."""
-    from maagiqa_pyiqa.images.sources import is_url
+    from maagiqa_pyiqa.images.sources import STANDARD_INPUT
     from maagiqa_pyiqa.leaderboard.datasets import OWN
     from maagiqa_pyiqa.support.tables import SUFFIXES, is_table
 
-    if is_url(arguments.inputs) or not is_table(arguments.inputs):
+    if arguments.inputs != STANDARD_INPUT and not is_table(arguments.inputs):
         raise InputError(
             f"'{arguments.inputs}' is no list ({', '.join(SUFFIXES)}): a benchmark needs the MOS of each image, so "
-            "name a list of images and MOS on this machine, or --dataset NAME --data DIR."
+            "name a list of images and MOS, - for one on standard input, or --dataset NAME --data DIR."
         )
     if arguments.csv is not None or arguments.dataset not in (None, OWN):
         raise InputError(f"'{arguments.inputs}' is a dataset of its own; leave --csv and --dataset out.")

@@ -30,7 +30,7 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
         "--column", metavar="NAME", help="of a list, its column of paths (default: name, path, image, file or the like)"
     )
     parser.add_argument(
-        "--root", metavar="DIR", help="folder or URL that a list's paths start from (default: the list's own)"
+        "--root", metavar="DIR", help="folder, URL or tar that a list's paths start from (default: the list's own)"
     )
 
 

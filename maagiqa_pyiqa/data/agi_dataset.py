@@ -97,6 +97,18 @@ def list_problems(what: str, problems: Iterable[str], limit: int = 10) -> str:
     return "\n  ".join([f"{what}: {len(problems)} problems", *problems[:limit], *more])
 
 
+def rating_problems(names: pandas.Series, mos: pandas.Series, mos_range: tuple[float, float]) -> list[str]:
+    """What is wrong with the rows of a table of ratings: names that stand twice, and MOS that are none in the range."""
+    low, high = mos_range
+    numbers = pandas.to_numeric(mos, errors="coerce")
+    problems = [f"{name}: named more than once" for name in names[names.duplicated()]]
+    return problems + [
+        f"{name}: MOS {written} is not a number in [{low:g}, {high:g}] (option mos_range)"
+        for name, number, written in zip(names, numbers, mos, strict=True)
+        if not low <= number <= high  # false for NaN too
+    ]
+
+
 class CSVQualityDataset(GeneralNRDataset):
     """Images and MOS from a CSV whose columns the option names.
 
@@ -143,18 +155,12 @@ class CSVQualityDataset(GeneralNRDataset):
         return needed
 
     def _row_problems(self, root: Path) -> list[str]:
-        low, high = self.options.mos_range
         names = self.meta_info[self.options.path_column].astype(str)
-        mos = pandas.to_numeric(self.meta_info[self.options.mos_column], errors="coerce")
-        problems = [f"{name}: named more than once" for name in names[names.duplicated()]]
+        problems = rating_problems(names, self.meta_info[self.options.mos_column], self.options.mos_range)
         if self.options.part_column:
             parts = zip(names, self._parts(), strict=True)
             problems += [f"{name}: part '{part}' is not one of {PARTS}" for name, part in parts if part not in PARTS]
-        for name, score, written in zip(names, mos, self.meta_info[self.options.mos_column], strict=True):
-            if not low <= score <= high:  # false for NaN too
-                problems.append(f"{name}: MOS {written} is not a number in [{low:g}, {high:g}] (option mos_range)")
-            if not (root / name).is_file():
-                problems.append(f"{name}: no such image in '{root}'")
+        problems += [f"{name}: no such image in '{root}'" for name in names if not (root / name).is_file()]
         return problems + (_unreadable(root, names) if self.options.open_images else [])
 
     def _parts(self) -> list[str]:

@@ -93,7 +93,7 @@ def read_content(image: str | ImagePath | bytes) -> bytes:
     else:
         try:
             content = image.read() if isinstance(image, ImageSource) else Path(image).read_bytes()
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:  # the latter of what a tar does not hold
             raise UnreadableImageError(_absence(error.filename or str(image))) from error
         except Exception as error:  # also whatever a storage raises
             raise UnreadableImageError(f"cannot be read: {error or type(error).__name__}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas
@@ -55,11 +55,26 @@ def read_standard_input(column: str | None = None) -> ImageList | list[str]:
     return found
 
 
-def _of_table(table: pandas.DataFrame, where: str, column: str | None) -> ImageList:
-    wanted = [column] if column else [name for name in COLUMNS if name in table.columns][:1]
-    if not wanted or wanted[0] not in table.columns:
-        hint = nearest(column, table.columns) if column else ""
+def column_of_paths(columns: Collection[str], where: str, column: str | None = None) -> str:
+    """The column of a table that holds paths.
+
+    Args:
+        columns: of the table.
+        where: what the table is called.
+        column: what is asked for; by default the first of COLUMNS that is there.
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    wanted = [column] if column else [name for name in COLUMNS if name in columns][:1]
+    if not wanted or wanted[0] not in columns:
+        hint = nearest(column, columns) if column else ""
         raise InputError(f"'{where}' has no column {column or ' or '.join(COLUMNS)}.{hint} Name one with --column.")
+    return wanted[0]
+
+
+def _of_table(table: pandas.DataFrame, where: str, column: str | None) -> ImageList:
+    wanted = column_of_paths(table.columns, where, column)
     names = [str(name) for name in table.columns]
     rows = [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)]
-    return ImageList([*table[wanted[0]]], rows, where)
+    return ImageList([*table[wanted]], rows, where)

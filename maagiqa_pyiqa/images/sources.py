@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
+import posixpath
+import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +76,7 @@ class FoundImages:
     @property
     def paths(self) -> list[ImagePath]:
         """The images, files of this machine as paths."""
-        return [_path_of(source) for source in self.sources]
+        return [path_of(source) for source in self.sources]
 
 
 def is_url(path: str) -> bool:
@@ -90,7 +92,8 @@ def find_images(inputs: Sequence[str | Path], column: str | None = None, root: s
             (CSV, Parquet, JSON lines), all of them also as URLs, which a list may hold too; ``-`` is a list on
             standard input.
         column: of lists; by default the first of ``lists.COLUMNS`` that is there.
-        root: folder or URL that a list's relative paths start from; by default the list's own.
+        root: folder or URL that a list's relative paths start from, or a tar whose members they are; by default the
+            list's own folder.
 
     Raises:
         FileNotFoundError: an input does not exist, or none of the images that a list names.
@@ -125,6 +128,54 @@ def find_files(inputs: Sequence[str | Path]) -> list[Path]:
     return only_files(find_images(inputs).paths)
 
 
+class NamedImages(NamedTuple):
+    """Images as a list names them, in its order, and whether each is there; those behind URLs are taken to be."""
+
+    sources: list[ImageSource]
+    found: list[bool]
+
+    @property
+    def paths(self) -> list[ImagePath]:
+        """The images, files of this machine as paths."""
+        return [path_of(source) for source in self.sources]
+
+
+def find_named(names: Sequence[str], root: str) -> NamedImages:
+    """The images that a list names; one that is not there fails by name where it is read.
+
+    Args:
+        names: paths from the root on, whole paths, or URLs.
+        root: folder or URL of one; or an uncompressed tar, or the URL of one, whose members the names are.
+
+    Raises:
+        FileNotFoundError, ValueError: the root is a tar that is not there or cannot be read.
+    """
+    if not is_tar(root):
+        sources = [ImageSource(path, path) for path in (_joined(root, name) for name in names)]
+        return NamedImages(sources, [is_url(source.path) or Path(source.path).is_file() for source in sources])
+    members = {posixpath.normpath(name): source for name, source in _tar_files(root)}
+    taken = [_member(members, name) for name in names]
+    absent = [f"{root}/{name}" for name in names]
+    return NamedImages(
+        [source or ImageSource(path, path) for source, path in zip(taken, absent, strict=True)],
+        [source is not None for source in taken],
+    )
+
+
+def is_tar(path: str) -> bool:
+    """Whether it is named as a tar is, and no folder."""
+    return Path(path).suffix.lower() == ".tar" and (is_url(path) or Path(path).is_file())
+
+
+def read_input(path: str) -> bytes:
+    """Content of a file, of what a URL is of, or of standard input (``-``).
+
+    Raises:
+        OSError: it is not there or cannot be read.
+    """
+    return sys.stdin.buffer.read() if path == STANDARD_INPUT else ImageSource(path, path).read()
+
+
 def only_files(images: Sequence[ImagePath]) -> list[Path]:
     """The same images, each a file on this machine.
 
@@ -142,7 +193,8 @@ def base_name(image: ImagePath) -> str:
     return os.path.basename(str(image))
 
 
-def _path_of(source: ImageSource) -> ImagePath:
+def path_of(source: ImageSource) -> ImagePath:
+    """A file of this machine as its path, any other image as it is."""
     return Path(source.path) if source.is_file else source
 
 
@@ -166,7 +218,7 @@ class _Finder:
         if is_table(item) and Path(item).is_file():
             content = Path(item).read_bytes()
             return self._listed(read_list(content, item, self._column), self._root or str(Path(item).parent))
-        if Path(item).suffix.lower() == ".tar" and Path(item).is_file():
+        if is_tar(item):
             return _tar_members(item)
         return [ImageSource(str(path), str(path)) for path in _local_files(Path(item))]
 
@@ -179,19 +231,19 @@ class _Finder:
         return [source for item in items for source in self.find(item)]
 
     def _listed(self, images: ImageList, root: str) -> list[ImageSource]:
-        paths = [_joined(root, name) for name in images.names]
-        if not paths:
+        named = find_named(images.names, root)
+        if not named.sources:
             raise InputError(f"'{images.where}' names no image: it has no rows.")
         # a few that are gone fail by name, as unreadable ones do; where all are, they are looked for in a wrong place
-        if not any(is_url(path) or Path(path).is_file() for path in paths):
+        if not any(named.found):
+            first = ", ".join(map(str, named.sources[:3]))
             raise FileNotFoundError(
-                f"'{images.where}': none of {len(paths)} images exists, first: {', '.join(paths[:3])}. "
+                f"'{images.where}': none of {len(named.sources)} images exists, first: {first}. "
                 "Name the folder they are in with --root."
             )
-        sources = [ImageSource(path, path) for path in paths]
-        for source, row in zip(sources, images.rows, strict=True):
-            self.rows.setdefault(_path_of(source), row)
-        return sources
+        for source, row in zip(named.sources, images.rows, strict=True):
+            self.rows.setdefault(path_of(source), row)
+        return named.sources
 
     def _at_url(self, url: str) -> list[ImageSource]:
         filesystem, path = _filesystem(url)
@@ -257,7 +309,10 @@ def _sources_of_object(url: str) -> list[ImageSource]:
 def _filesystem(url: str) -> tuple[Any, str]:
     import fsspec
 
-    return fsspec.core.url_to_fs(url)
+    try:
+        return fsspec.core.url_to_fs(url)
+    except ValueError as error:
+        raise InputError(f"'{url}' cannot be read: {error}.") from error
 
 
 def _open(path: str) -> Any:
@@ -267,14 +322,27 @@ def _open(path: str) -> Any:
     return open(path, "rb")
 
 
+def _member(members: Mapping[str, ImageSource], name: str) -> ImageSource | None:
+    """The image of a row, whose name is looked for as ``_existing`` does; a URL stays one."""
+    if is_url(name):
+        return ImageSource(name, name)
+    before = from_encodable(from_spreadsheet(name))
+    return members.get(posixpath.normpath(name)) or members.get(posixpath.normpath(before))
+
+
 def _tar_members(path: str) -> list[ImageSource]:
+    return [source for name, source in _tar_files(path) if Path(name).suffix.lower() in EXTENSIONS]
+
+
+def _tar_files(path: str) -> list[tuple[str, ImageSource]]:
+    """Files in a tar by their names there."""
     try:
         # only uncompressed: members are read from where they lie
         with _open(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             return [
-                ImageSource(f"{path}/{member.name}", path, member.offset_data, member.size)
+                (member.name, ImageSource(f"{path}/{member.name}", path, member.offset_data, member.size))
                 for member in tar
-                if member.isfile() and Path(member.name).suffix.lower() in EXTENSIONS
+                if member.isfile()
             ]
     except tarfile.TarError as error:
         raise InputError(f"'{path}' cannot be read as an uncompressed tar: {error}") from error

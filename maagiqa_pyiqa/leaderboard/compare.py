@@ -69,8 +69,8 @@ def build_results(
 def _dataset(data: BenchmarkData, pixel_keys: Mapping[str, bytes]) -> Dataset:
     return Dataset(
         name=data.title,
-        csv=data.csv.name,
-        csv_sha256=hashlib.sha256(data.csv.read_bytes()).hexdigest(),
+        csv=data.csv,
+        csv_sha256=data.csv_sha256,
         images_sha256=hashlib.sha256(b"".join(sorted(set(pixel_keys.values())))).hexdigest(),
         images=len(data.images),
         identical_images=_identical(data.images, pixel_keys),

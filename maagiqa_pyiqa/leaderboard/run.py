@@ -54,7 +54,7 @@ class BenchmarkOptions:
     @property
     def folder(self) -> Path:
         """Where everything is written."""
-        name = Path(self.data.csv).stem if self.data.csv else self.data.dataset
+        name = self.data.table_name if self.data.csv else self.data.dataset
         return Path(self.out or Path("benchmark") / name).expanduser()
 
 
@@ -104,7 +104,8 @@ def run_benchmark(options: BenchmarkOptions) -> Results:
         scored, pixel_keys = score_entrants(entrants, data.images, store, options.scoring)
     results = build_results(data, scored, pixel_keys, seed=options.scoring.seed, resamples=options.resamples)
     write_whole(options.folder / RESULTS, to_json(results))
-    write_report(results, options.folder, data.image_root, baseline=options.baseline, where=options.where)
+    paths = {image.name: image.path for image in data.images}
+    write_report(results, options.folder, paths, baseline=options.baseline, where=options.where)
     return results
 
 

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -106,7 +105,7 @@ def score_entrants(
 def _score_entrant(
     entrant: Entrant,
     keys: Mapping[str, bytes | str],
-    paths: Mapping[bytes, Path],
+    paths: Mapping[bytes, ImagePath],
     store: ScoreStore,
     options: ScoringOptions,
 ) -> EntrantScores:
@@ -122,7 +121,7 @@ def _score_entrant(
 
 
 def _score_missing(
-    entrant: Entrant, paths: Mapping[bytes, Path], store: ScoreStore, options: ScoringOptions
+    entrant: Entrant, paths: Mapping[bytes, ImagePath], store: ScoreStore, options: ScoringOptions
 ) -> MetricIdentity:
     """Create the metric and score the images that the store lacks."""
     source = entrant.source
@@ -153,14 +152,19 @@ def _announce(entrant: Entrant, images: int, seconds: float | None) -> None:
 
 
 def _score(
-    name: str, key: str, metric: nn.Module, missing: Mapping[bytes, Path], store: ScoreStore, options: ScoringOptions
+    name: str,
+    key: str,
+    metric: nn.Module,
+    missing: Mapping[bytes, ImagePath],
+    store: ScoreStore,
+    options: ScoringOptions,
 ) -> tuple[int, float]:
     """Score files into the store; returns how many have a score now, and the seconds it took."""
     if not missing:
         return 0, 0.0
     torch.manual_seed(options.seed)
     np.random.seed(options.seed)  # pyiqa's random crops are numpy's
-    key_of: dict[ImagePath, bytes] = {path: pixel for pixel, path in missing.items()}
+    key_of = {path: pixel for pixel, path in missing.items()}
     start, scored = time.perf_counter(), 0
     stream = score_into_store(
         store,

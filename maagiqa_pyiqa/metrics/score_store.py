@@ -175,7 +175,10 @@ class ScoreStore:
                 known.update(found)
                 self._keep_keys({state: key for state, key in found.items() if isinstance(key, bytes)})
                 bar.update(len(found))
-        return [known[state] if state else "no such file" for state in states]
+        return [
+            known[state] if state else "no such file" if isinstance(path, Path) else decoded_key(path)
+            for state, path in zip(states, paths, strict=True)
+        ]
 
     def _keep_keys(self, keys: Mapping[tuple[str, int, int], bytes]) -> None:
         with self._database as database:
@@ -199,7 +202,7 @@ def _state(path: ImagePath) -> tuple[str, int, int] | None:
         if isinstance(path, ImageSource):
             return path.state()
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: of a storage
         return None
     return str(path.absolute()), found.st_size, found.st_mtime_ns
 

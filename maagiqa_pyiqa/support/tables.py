@@ -1,4 +1,7 @@
-"""Tables with a row for each image, as people have them: CSV, Parquet or JSON lines, told by the name's ending."""
+"""Tables with a row for each image, as people have them: CSV, Parquet or JSON lines, told by the name's ending.
+
+What has no name of its own, such as standard input, is told by its content.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +47,17 @@ def parse_table(content: bytes, name: str, *, as_text: bool = False) -> pandas.D
 
     Args:
         content: of the file.
-        name: of the file, whose ending says what it is.
+        name: of the file, whose ending says what it is; with none of SUFFIXES the content does.
         as_text: make every cell a string, empty where there is none.
 
     Raises:
         ValueError: it is no such table; names the file, the line if there are any, and what to do.
     """
     suffix = Path(name).suffix.lower()
-    if suffix == PARQUET:
+    unnamed = suffix not in SUFFIXES
+    if suffix == PARQUET or (unnamed and content.startswith(b"PAR1")):
         return _parse_parquet(content, name, as_text)
-    if suffix in JSON_LINES:
+    if suffix in JSON_LINES or (unnamed and content.lstrip().startswith(b"{")):
         return parse_json_lines(content, name, as_text=as_text)
     return parse_csv(content, name, as_text=as_text)
 

@@ -66,6 +66,11 @@ def small_results(folder, count=60, metrics=METRICS, failed=FAILED):
     return make_results(images, metrics, failed)
 
 
+def paths_of(results, folder):
+    """Where the images of results lie."""
+    return {image.name: folder / image.name for image in results.images}
+
+
 def make_image(name, mos, splits=("official",), columns=None):
     """An image without scores yet."""
     return ScoredImage(name=name, mos=mos, splits=tuple(splits), columns=columns or {}, scores={}, gate={})

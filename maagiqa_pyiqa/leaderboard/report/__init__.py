@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.leaderboard.report.csv_table import as_csv
 from maagiqa_pyiqa.leaderboard.report.markdown import as_markdown
 from maagiqa_pyiqa.leaderboard.report.page import as_page
@@ -16,14 +17,19 @@ from maagiqa_pyiqa.support.files import write_whole
 
 
 def write_report(
-    results: Results, out: Path, image_root: Path, *, baseline: str | None = None, where: Sequence[str] = ()
+    results: Results,
+    out: Path,
+    images: Mapping[str, ImagePath],
+    *,
+    baseline: str | None = None,
+    where: Sequence[str] = (),
 ) -> None:
     """Write the report's four files into a folder.
 
     Args:
         results: of the benchmark.
         out: folder, made if absent.
-        image_root: folder the images' names are relative to; an image that is not there is shown as missing.
+        images: by their names in the results; one that cannot be read is shown as missing.
         baseline: metric the best is held against in the error densities and the gallery; without it, or where it could
             not run, MANIQA, or else the second best.
         where: parts of the images to look at by themselves, one filter each, such as ``generator=SDXL`` or
@@ -37,4 +43,4 @@ def write_report(
     write_whole(out / "table.md", as_markdown(results))
     write_whole(out / "table.csv", as_csv(results))
     write_whole(out / "table.tex", as_tex(results))
-    write_whole(out / "report.html", as_page(results, image_root, baseline, subsets))
+    write_whole(out / "report.html", as_page(results, images, baseline, subsets))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
 
+from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.images.thumbnails import as_data_url, make_thumbnail
 from maagiqa_pyiqa.leaderboard.report import figures
 from maagiqa_pyiqa.leaderboard.report.view import Predictions, all_predictions, choose_pair
@@ -57,13 +57,13 @@ class GalleryView:
     cards: Mapping[str, Sequence[Card]]
 
 
-def gallery(results: Results, image_root: Path, baseline: str | None) -> dict[str, GalleryView]:
+def gallery(results: Results, images: Mapping[str, ImagePath], baseline: str | None) -> dict[str, GalleryView]:
     """The gallery of each split that has two metrics to hold against each other."""
-    views = {split: _gallery(results, split, image_root, baseline) for split in results.splits}
+    views = {split: _gallery(results, split, images, baseline) for split in results.splits}
     return {split: view for split, view in views.items() if view}
 
 
-def _gallery(results: Results, split: str, image_root: Path, wanted: str | None) -> GalleryView | None:
+def _gallery(results: Results, split: str, images: Mapping[str, ImagePath], wanted: str | None) -> GalleryView | None:
     pair = choose_pair(results, split, wanted)
     if pair is None:
         return None
@@ -76,7 +76,7 @@ def _gallery(results: Results, split: str, image_root: Path, wanted: str | None)
         image = dispute.image
         line = figures.number_line(mos_range, image.mos, dispute.best, dispute.baseline)
         gates = _gates(image, (best, baseline))
-        return Card(dispute, thumbnail(image_root / image.name), line, gates, _scores(image, metrics))
+        return Card(dispute, thumbnail(images[image.name]), line, gates, _scores(image, metrics))
 
     return GalleryView(best, baseline, {best: [card(d) for d in won], baseline: [card(d) for d in lost]})
 
@@ -109,7 +109,7 @@ def _gates(image: ScoredImage, first: Sequence[str]) -> dict[str, list[tuple[str
     return {name: name_gates(image.gate[name]) for name in dict.fromkeys([*first, *image.gate]) if image.gate.get(name)}
 
 
-def thumbnail(path: Path) -> str | None:
+def thumbnail(path: ImagePath) -> str | None:
     """A small JPEG as ``data:`` URI; None where the image cannot be read."""
     made = make_thumbnail(path, SIDE)
     return as_data_url(made.jpeg) if made else None

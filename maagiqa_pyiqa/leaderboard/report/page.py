@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from maagiqa_pyiqa.images.sources import ImagePath
 from maagiqa_pyiqa.leaderboard.report import sections
 from maagiqa_pyiqa.leaderboard.report.gallery import gallery
 from maagiqa_pyiqa.leaderboard.report.subset import Subset
@@ -18,12 +19,12 @@ from maagiqa_pyiqa.support.pages import render_page
 HERE = Path(__file__).parent
 
 
-def as_page(results: Results, image_root: Path, baseline: str | None, subsets: Sequence[Subset]) -> str:
+def as_page(results: Results, images: Mapping[str, ImagePath], baseline: str | None, subsets: Sequence[Subset]) -> str:
     """The whole page.
 
     Args:
         results: of the benchmark.
-        image_root: folder the images' names are relative to, for the gallery.
+        images: by their names in the results, for the gallery.
         baseline: metric the best is held against; None for the usual one.
         subsets: parts of the images to look at by themselves.
     """
@@ -39,7 +40,7 @@ def as_page(results: Results, image_root: Path, baseline: str | None, subsets: S
         "scatter": sections.scatter(results),
         "groups": sections.groups(results),
         "errors": sections.errors(results, baseline),
-        "gallery": gallery(results, image_root, baseline),
+        "gallery": gallery(results, images, baseline),
     }
     filters: dict[str, Callable[..., Any]] = {
         "label": label,

@@ -6,7 +6,7 @@ import pytest
 
 from maagiqa_pyiqa.leaderboard.report import write_report
 from tests.helpers.html_page import Page
-from tests.helpers.synthetic_results import small_results, with_rows
+from tests.helpers.synthetic_results import paths_of, small_results, with_rows
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def results(folder):
 def out(results, folder, tmp_path_factory):
     """The four files, with two subsets."""
     out = tmp_path_factory.mktemp("report")
-    write_report(results, out, folder, where=["generator=Attn<GAN> & mos<3", "mos>100"])
+    write_report(results, out, paths_of(results, folder), where=["generator=Attn<GAN> & mos<3", "mos>100"])
     return out
 
 
@@ -43,7 +43,7 @@ def render(folder, tmp_path):
     """Write the report of other results and read its page."""
 
     def render(results, **options):
-        write_report(results, tmp_path, folder, **options)
+        write_report(results, tmp_path, paths_of(results, folder), **options)
         return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
     return render

@@ -6,7 +6,7 @@ import pytest
 
 from maagiqa_pyiqa.leaderboard.report import write_report
 from tests.helpers.browser import needs_chromium, opener
-from tests.helpers.synthetic_results import METRICS, Made, small_results
+from tests.helpers.synthetic_results import METRICS, Made, paths_of, small_results
 
 SRCC, PROMPT_DISJOINT_SRCC, PUBLISHED_SRCC = 0, 1, 2  # the columns titled so, in order
 pytestmark = needs_chromium
@@ -18,7 +18,7 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     more = [Made(f"metric_{i}", 0.5 + 0.3 * i, published=0.5 + 0.1 * i) for i in range(4)]
     results = small_results(folder, metrics=[*METRICS, *more])
-    write_report(results, folder, folder, where=["mos<3"])
+    write_report(results, folder, paths_of(results, folder), where=["mos<3"])
     return folder / "report.html"
 
 

@@ -11,6 +11,7 @@ from maagiqa_pyiqa.leaderboard.report import write_report
 from maagiqa_pyiqa.leaderboard.report.subset import measure, parse_subset
 from maagiqa_pyiqa.leaderboard.report.view import predictions
 from tests.helpers.html_page import text_of
+from tests.helpers.synthetic_results import paths_of
 
 COLUMNS = ("generator", "prompt", "style")
 
@@ -47,7 +48,7 @@ def test_a_subset_holds_what_fulfils_all_conditions(results, text, keeps):
 )
 def test_a_filter_that_cannot_be_read_is_an_error(results, folder, tmp_path, text, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        write_report(results, tmp_path, folder, where=[text])
+        write_report(results, tmp_path, paths_of(results, folder), where=[text])
     assert not list(tmp_path.iterdir())
 
 

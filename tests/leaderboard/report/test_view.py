@@ -8,6 +8,7 @@ from maagiqa_pyiqa.agreement.logistic import apply_logistic
 from maagiqa_pyiqa.leaderboard.report import write_report
 from maagiqa_pyiqa.leaderboard.report.view import choose_pair, predictions
 from maagiqa_pyiqa.leaderboard.results_json import parse_results, to_json
+from tests.helpers.synthetic_results import paths_of
 
 
 def test_predictions_of_a_lower_better_metric_are_mapped_by_the_fit_of_the_negated_score(results):
@@ -28,5 +29,5 @@ def test_baseline_is_the_one_asked_for_else_maniqa_else_the_second_best(results)
 
 def test_an_unknown_baseline_is_an_error_that_names_the_nearest(results, folder, tmp_path):
     with pytest.raises(ValueError, match="no metric 'god' to be the baseline"):
-        write_report(results, tmp_path, folder, baseline="god")
+        write_report(results, tmp_path, paths_of(results, folder), baseline="god")
     assert not list(tmp_path.iterdir())
