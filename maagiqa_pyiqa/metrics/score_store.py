@@ -202,7 +202,7 @@ def _state(path: ImagePath) -> tuple[str, int, int] | None:
         if isinstance(path, ImageSource):
             return path.state()
         found = path.stat()
-    except (OSError, ValueError):  # ValueError: of a storage
+    except Exception:  # also whatever a storage raises
         return None
     return str(path.absolute()), found.st_size, found.st_mtime_ns
 

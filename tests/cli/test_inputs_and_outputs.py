@@ -65,13 +65,14 @@ def places(tmp_path_factory):
     frame.to_parquet(folder / "list.parquet")
     frame.to_json(folder / "list.jsonl", orient="records", lines=True)
     make_tar(folder.parent / "shard.tar", [folder / name for name in NAMES])
+    frame.assign(file=[f"shard/{name}" for name in NAMES]).to_csv(folder.parent / "members.csv", index=False)
     urls = [f"memory://cells/{name}" for name in NAMES]
     frame.assign(file=urls).to_csv(folder.parent / "urls.csv", index=False)
     memory = fsspec.filesystem("memory")
     for path in folder.iterdir():
         memory.pipe_file(f"/cells/{path.name}", path.read_bytes())
     memory.pipe_file("/cells-tars/shard.tar", (folder.parent / "shard.tar").read_bytes())
-    lines = "".join(json.dumps({"file": str(folder / name)}) + "\n" for name in NAMES)
+    whole = frame.assign(file=[str(folder / name) for name in NAMES])
     yield {
         "files": ([str(folder / name) for name in NAMES], ""),
         "folder": ([str(folder)], ""),
@@ -82,6 +83,14 @@ def places(tmp_path_factory):
         "tsv": ([str(folder / "list.tsv")], ""),
         "csv with a root": ([str(folder.parent / "elsewhere.csv"), "--root", str(folder)], ""),
         "csv with the url of a root": ([str(folder.parent / "elsewhere.csv"), "--root", "memory://cells"], ""),
+        "csv with a tar as root": (
+            [str(folder.parent / "members.csv"), "--root", str(folder.parent / "shard.tar")],
+            "",
+        ),
+        "csv with the url of a tar as root": (
+            [str(folder.parent / "members.csv"), "--root", "memory://cells-tars/shard.tar"],
+            "",
+        ),
         "csv of urls": ([str(folder.parent / "urls.csv")], ""),
         "tar": ([str(folder.parent / "shard.tar")], ""),
         "url of a folder": (["memory://cells"], ""),
@@ -92,17 +101,31 @@ def places(tmp_path_factory):
         "names on standard input": (["-"], "".join(f"{folder / name}\n" for name in NAMES)),
         "names ended by zeros": (["-"], "".join(f"{folder / name}\0" for name in NAMES)),
         "a folder on standard input": (["-"], f"{folder}\n"),
-        "json on standard input": (["-"], lines),
+        "json on standard input": (["-"], whole.to_json(orient="records", lines=True)),
+        "url of a jsonl": (["memory://cells/list.jsonl"], ""),
+        "url of a parquet": (["memory://cells/list.parquet"], ""),
+        "url of a tsv": (["memory://cells/list.tsv"], ""),
+        "csv on standard input": (["-"], whole.to_csv(index=False)),
+        "tsv on standard input": (["-"], whole.to_csv(index=False, sep="\t")),
+        "parquet on standard input": (["-"], whole.to_parquet()),
+        "csv on standard input with a root": (["-", "--root", str(folder)], frame.to_csv(index=False)),
+        "csv on standard input with the url of a root": (["-", "--root", "memory://cells"], frame.to_csv(index=False)),
     }
     memory.store.clear()
 
 
 KINDS = [
     "files", "folder", "glob", "csv", "parquet", "jsonl", "tsv", "csv with a root", "csv with the url of a root",
-    "csv of urls", "tar", "url of a folder", "url of a glob", "urls of images", "url of a list", "url of a tar",
-    "names on standard input", "names ended by zeros", "a folder on standard input", "json on standard input",
+    "csv with a tar as root", "csv with the url of a tar as root", "csv of urls", "tar", "url of a folder",
+    "url of a glob", "urls of images", "url of a list", "url of a tar", "names on standard input",
+    "names ended by zeros", "a folder on standard input", "json on standard input",
 ]  # fmt: skip
-LISTS = ("csv", "parquet", "jsonl", "tsv", "csv with a root")  # of files, as a benchmark takes them
+RATINGS = [
+    "csv", "parquet", "jsonl", "tsv", "csv with a root", "csv with the url of a root", "csv with a tar as root",
+    "csv with the url of a tar as root", "csv of urls", "url of a list", "url of a jsonl", "url of a parquet",
+    "url of a tsv", "json on standard input", "csv on standard input", "tsv on standard input",
+    "parquet on standard input", "csv on standard input with a root", "csv on standard input with the url of a root",
+]  # fmt: skip
 NOT_ONE_WORD = ("files", "urls of images")
 
 
@@ -114,7 +137,9 @@ def run(places, monkeypatch, capfdbinary):
             inputs = inputs[:1]
         if verb == "compare":
             inputs = [*places["folder"][0], *inputs]
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        monkeypatch.setattr(
+            sys, "stdin", io.TextIOWrapper(io.BytesIO(text if isinstance(text, bytes) else text.encode()))
+        )
         column = ["--column", "file"] if verb != "benchmark" else []
         code = main([verb, *inputs, *column, *OWN[verb], *map(str, words)])
         return code, capfdbinary.readouterr()
@@ -222,18 +247,38 @@ def test_words_go_to_a_url(run, output):
     assert read("describe", output, fsspec.open(f"memory://cells-out/{output}").open().read())[0] == set(NAMES)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_benchmark_takes_lists_and_says_that_it_needs_ratings(run, tmp_path, kind):
+@pytest.mark.parametrize("kind", RATINGS)
+def test_a_benchmark_takes_ratings_and_images_from_everywhere(run, tmp_path, kind):
     code, streams = run("benchmark", kind, "--out", tmp_path)
-    if kind in LISTS:
-        assert code == 0
-        results = json.loads((tmp_path / "results.json").read_text())
-        assert {image["name"] for image in results["images"]} == set(NAMES)
-        assert (tmp_path / "scores.sqlite").is_file()
-    else:
-        reasons = {"csv with the url of a root": b"have to be files on this machine", "csv of urls": b"no such image"}
-        assert code == 2
-        assert reasons.get(kind, b"needs the MOS of each image") in streams.err
+    assert code == 0, streams.err
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {image["name"].rsplit("/", 1)[-1]: image["mos"] for image in results["images"]} == dict(
+        zip(NAMES, TABLE["mos"], strict=True)
+    )
+    assert all(set(image["scores"]) == {"entropy"} for image in results["images"])
+    assert (tmp_path / "scores.sqlite").is_file()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RATINGS if kind != "csv"])
+def test_a_benchmark_keeps_scores_by_content_wherever_images_come_from(run, tmp_path, monkeypatch, kind):
+    assert run("benchmark", "csv", "--out", tmp_path / "first", "--keep", tmp_path)[0] == 0
+    monkeypatch.setattr("maagiqa_pyiqa.metrics.scoring._call", lambda *_: pytest.fail("scored again"))
+    assert run("benchmark", kind, "--out", tmp_path / "second", "--keep", tmp_path)[0] == 0
+    first, second = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("first", "second"))
+    assert [image["scores"] for image in first["images"]] == [image["scores"] for image in second["images"]]
+    assert first["dataset"]["images_sha256"] == second["dataset"]["images_sha256"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in RATINGS])
+def test_a_benchmark_says_that_it_needs_ratings(run, tmp_path, kind):
+    code, streams = run("benchmark", kind, "--out", tmp_path)
+    reasons = {
+        "names on standard input": b"'standard input' has no column file",
+        "names ended by zeros": b"holds zero bytes",
+        "a folder on standard input": b"'standard input' has no column file",
+    }
+    assert code == 2
+    assert reasons.get(kind, b"needs the MOS of each image") in streams.err
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "url of a tar", "url of a list"])

@@ -5,6 +5,7 @@ import tarfile
 import fsspec
 import pytest
 
+from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
 from maagiqa_pyiqa.images.sources import ImageSource, find_images, find_sources
 from tests.helpers.mplug_owl2_models import random_picture
 
@@ -49,6 +50,24 @@ def test_a_csv_may_hold_urls_and_paths(bucket, tmp_path):
     (tmp_path / "table.csv").write_text(f"name\n{url}/deep/a.png\nb.jpg\n")
     sources = find_sources([tmp_path / "table.csv"])
     assert [source.read() for source in sources] == list(contents.values())
+
+
+@pytest.mark.parametrize("where", ["url", "file"])
+def test_a_list_may_name_members_of_a_tar_and_urls(bucket, tmp_path, where):
+    url, contents = bucket
+    root = f"{url}/shard.tar" if where == "url" else tmp_path / "shard.tar"
+    (tmp_path / "table.csv").write_text(f"name,mos\n./b.jpg,1\n{url}/deep/a.png,2\nnone.png,3\n")
+    found = find_images([tmp_path / "table.csv"], root=root)
+    assert [source.read() for source in found.sources[:2]] == [contents["b.jpg"], contents["a.png"]]
+    assert [row["mos"] for row in found.rows.values()] == ["1", "2", "3"]
+    with pytest.raises(UnreadableImageError, match=r"no such file: '.*shard\.tar/none\.png'"):
+        decode(found.sources[2])
+
+
+def test_a_list_that_names_no_member_of_the_tar_is_refused(bucket, tmp_path):
+    (tmp_path / "table.csv").write_text("name\nnone.png\n")
+    with pytest.raises(FileNotFoundError, match=r"none of 1 images exists, first: .*shard\.tar/none\.png"):
+        find_sources([tmp_path / "table.csv"], root=f"{bucket[0]}/shard.tar")
 
 
 @pytest.mark.parametrize("item", ["/none", "/none.png", "/*.gif", "/deep/notes.txt"])
