@@ -3,11 +3,16 @@
 Pages for a task are tested each in its own place: test_task_docs.py, test_docs_*.py, test_own_data.py.
 """
 
+import io
 import re
 import shlex
 import subprocess
 import sys
+import tarfile
+from pathlib import Path
 
+import fsspec
+import pandas
 import pytest
 import yaml
 from PIL import Image
@@ -16,6 +21,7 @@ import maagiqa_pyiqa
 from maagiqa_pyiqa.cli.main import VERBS, build_parser, main
 from maagiqa_pyiqa.support.option_files import find_option_file
 from tests.helpers.answer_folders import write_answers
+from tests.helpers.benchmark_runs import draw
 from tests.helpers.chat_server import serving
 from tests.helpers.places import ROOT, SAMPLE
 
@@ -64,7 +70,7 @@ TO_RUN = [line for line in commands("maagiqa") if " -opt " not in line and not l
 
 
 @pytest.mark.parametrize("line", TO_RUN)
-def test_maagiqa_commands_run(workplace, checkpoint, line):
+def test_maagiqa_commands_run(workplace, checkpoint, monkeypatch, line):
     (workplace / "DIR").symlink_to(checkpoint)  # a small model in the published format
     if " cache " in line:
         assert main(["extract", "pictures/", "--cache", "features", "--extractor", "visual"]) == 0
@@ -75,6 +81,10 @@ def test_maagiqa_commands_run(workplace, checkpoint, line):
         return
     if "maagiqa answers " in line:
         write_answers(workplace / "answers", ["pictures"])
+    if "--mos-column rating" in line:
+        write_ratings(workplace)
+        line, _, ratings = line.replace("s3://", "memory://").partition(" < ")
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(ratings or "mine.csv").read_bytes())))
     if "AGIQA-3K" in line:
         line = line.replace("AGIQA-3K", str(SAMPLE))
     if "doctor" in line:
@@ -87,6 +97,19 @@ def test_maagiqa_commands_run(workplace, checkpoint, line):
         assert "maagiqa-lite" in done.stdout
     else:
         assert main(shlex.split(line)[1:]) == 0
+
+
+def write_ratings(folder):
+    """Five pictures with ratings, in a folder, a tar and a bucket in memory."""
+    table = pandas.DataFrame({"name": [f"{i}.png" for i in range(5)], "rating": [1, 2, 3, 4, 5]})
+    memory = fsspec.filesystem("memory")
+    with tarfile.open(folder / "shard.tar", "w") as tar:
+        for seed, name in enumerate(table["name"]):
+            draw(folder / "pictures" / name, 0.2 + 0.1 * seed, seed, side=96)
+            tar.add(folder / "pictures" / name, name)
+            memory.pipe_file(f"/bucket/{name}", (folder / "pictures" / name).read_bytes())
+    table.to_csv(folder / "mine.csv", index=False)
+    memory.pipe_file("/bucket/mine.parquet", table.to_parquet())
 
 
 @pytest.mark.parametrize("line", [line for line in commands("maagiqa") if " -opt " in line])
