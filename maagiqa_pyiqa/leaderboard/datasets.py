@@ -325,5 +325,5 @@ def _warn_of_other_rows(source: _Source, public: PublicDataset, rows: int) -> No
         warnings.warn(
             f"'{source.csv}' has {rows:,} rows and {public.title} {public.rows:,}: split 'official' holds other images "
             "than the authors'.",
-            stacklevel=4,
+            stacklevel=3,
         )
