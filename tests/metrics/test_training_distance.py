@@ -47,27 +47,25 @@ def test_readers_are_of_metrics_with_published_weights_by_their_labels():
     assert list(distance_readers({"mine": "maagiqa-lite", "checkpoint": None, "piqe": "piqe"})) == ["mine"]
 
 
-def test_pictures_of_generators_are_near_and_what_an_optimiser_makes_of_them_is_far():
-    """All of the sample were trained on or are like what was; the optimiser has eight steps."""
+def test_pictures_of_generators_are_near_and_what_an_optimiser_makes_of_one_is_far():
+    """All of the sample were trained on or are like what was; the optimiser has six steps."""
     metric = pyiqa.create_metric("maagiqa-lite", device=torch.device("cpu"), as_loss=True)
     metric.requires_grad_(False)
     features = training_features_of("maagiqa-lite")
-    paths = sorted((SAMPLE / "images").glob("*_065.jpg"))
-    images = torch.stack([read_image(path) for path in paths]).float()
-    images = images / 255 if images.max() > 1 else images
-    pixels = images.clone().requires_grad_()
+    images = torch.stack([read_image(path) for path in sorted((SAMPLE / "images").iterdir())]) / 255
+    with torch.no_grad():
+        assert (features.distances(metric.net(images, return_details=True).quality_feature) < 1).all()
+    pixels = images[-1:].clone().requires_grad_()
     optimiser = torch.optim.Adam([pixels], lr=2 / 255)
-    distances, scores = [], []
-    for _ in range(9):
-        details = metric.net(pixels.clamp(0, 1), return_details=True)
-        distances.append(features.distances(details.quality_feature))
-        scores.append(details.score.detach())
+    for _ in range(6):
         optimiser.zero_grad()
-        (-details.score.sum()).backward()
+        (-metric.net(pixels.clamp(0, 1)).sum()).backward()
         optimiser.step()
-    assert (distances[0] < 1).all()
-    assert (distances[-1] > 1).all()
-    assert (scores[-1] > scores[0] + 1).all()
+    with torch.no_grad():
+        before, after = metric.net(torch.cat([images[-1:], pixels.clamp(0, 1)]), return_details=True).score
+        far = metric.net(pixels.clamp(0, 1), return_details=True)
+    assert after > before + 0.5
+    assert features.distances(far.quality_feature) > 1
 
 
 def test_pictures_are_near_and_noise_is_far():
