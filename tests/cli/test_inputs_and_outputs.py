@@ -127,6 +127,7 @@ RATINGS = [
     "parquet on standard input", "csv on standard input with a root", "csv on standard input with the url of a root",
 ]  # fmt: skip
 NOT_ONE_WORD = ("files", "urls of images")
+FORMATS = ("csv", "json", "jsonl", "parquet")
 
 
 @pytest.fixture
@@ -163,14 +164,19 @@ def read(verb, output, content):
     return {row["image"].rsplit("/", 1)[1] for row in rows}, rows
 
 
-@pytest.mark.parametrize("output", ["csv", "json", "jsonl", "parquet"])
+def in_every_format(folder, outputs):
+    """Options that write all outputs of one run."""
+    return [word for output in outputs for word in (f"--{output}", folder / output)]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("verb", ["score", "rank"])
-def test_scores_of_every_kind_of_input_come_out_in_every_format(run, tmp_path, verb, kind, output):
-    assert run(verb, kind, f"--{output}", tmp_path / "out", "--quiet")[0] == 0
-    names, rows = read(verb, output, (tmp_path / "out").read_bytes())
-    assert names == set(NAMES)
-    assert len(rows) == len(NAMES)
+def test_scores_of_every_kind_of_input_come_out_in_every_format(run, tmp_path, verb, kind):
+    assert run(verb, kind, *in_every_format(tmp_path, FORMATS), "--quiet")[0] == 0
+    for output in FORMATS:
+        names, rows = read(verb, output, (tmp_path / output).read_bytes())
+        assert names == set(NAMES), output
+        assert len(rows) == len(NAMES), output
 
 
 @pytest.mark.parametrize("to", ["standard output", "a url"])
@@ -190,8 +196,7 @@ def test_every_format_goes_everywhere(run, verb, output, to):
     assert len(rows) == len(NAMES)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("output", ["a file", "standard output"])
+@pytest.mark.parametrize(("kind", "output"), [*((kind, "a file") for kind in KINDS), ("folder", "standard output")])
 def test_features_of_every_kind_of_input_are_extracted(run, tmp_path, kind, output):
     target = tmp_path / "out.json" if output == "a file" else "-"
     code, streams = run("extract", kind, "--json", target, "--cache", tmp_path / "cache")
@@ -205,13 +210,14 @@ def test_what_became_of_images_goes_to_a_url(run, tmp_path):
     assert json.loads(fsspec.open("memory://cells-out/became").open().read())["extracted"] == len(NAMES)
 
 
-@pytest.mark.parametrize("output", ["csv", "json", "parquet"])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NOT_ONE_WORD])
-def test_images_of_every_kind_of_input_are_compared_in_every_format(run, tmp_path, kind, output):
-    assert run("compare", kind, f"--{output}", tmp_path / "out")[0] == 0
-    keys, rows = read("compare", output, (tmp_path / "out").read_bytes())
-    assert keys == {name.split(".")[0] for name in NAMES}  # each has found itself
-    assert [float(row["difference"]) for row in rows] == [0] * len(NAMES)
+def test_images_of_every_kind_of_input_are_compared_in_every_format(run, tmp_path, kind):
+    outputs = [output for output in FORMATS if output != "jsonl"]
+    assert run("compare", kind, *in_every_format(tmp_path, outputs))[0] == 0
+    for output in outputs:
+        keys, rows = read("compare", output, (tmp_path / output).read_bytes())
+        assert keys == {name.split(".")[0] for name in NAMES}, output  # each has found itself
+        assert [float(row["difference"]) for row in rows] == [0] * len(NAMES), output
 
 
 @pytest.mark.parametrize("to", ["standard output", "a url"])
@@ -224,14 +230,14 @@ def test_a_comparison_goes_everywhere(run, output, to):
     assert len(read("compare", output, content)[1]) == len(NAMES)
 
 
-@pytest.mark.parametrize("output", ["csv", "json", "jsonl", "parquet"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_images_of_every_kind_of_input_are_described_in_every_format(run, tmp_path, kind, output):
-    assert run("describe", kind, f"--{output}", tmp_path / "out")[0] == 0
-    names, rows = read("describe", output, (tmp_path / "out").read_bytes())
-    assert names == set(NAMES)
-    answers = {(row["answers"] if output.startswith("json") else row)["coherence"] for row in rows}
-    assert len(answers) == len(NAMES)
+def test_images_of_every_kind_of_input_are_described_in_every_format(run, tmp_path, kind):
+    assert run("describe", kind, *in_every_format(tmp_path, FORMATS))[0] == 0
+    for output in FORMATS:
+        names, rows = read("describe", output, (tmp_path / output).read_bytes())
+        assert names == set(NAMES), output
+        answers = {(row["answers"] if output.startswith("json") else row)["coherence"] for row in rows}
+        assert len(answers) == len(NAMES), output
 
 
 @pytest.mark.parametrize("output", ["csv", "json", "jsonl", "parquet"])
