@@ -150,8 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", nargs=2, type=int, default=[GRADIENT_STEPS, REINFORCE_STEPS], help="of the two runs")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    pictures = torch.stack([read_image(path) for path in options.images])
-    pictures = pictures if pictures.is_floating_point() else pictures / 255
+    pictures = torch.stack([read_image(path) for path in options.images]) / 255
     runs = [
         list(by_gradient(make_reward(METRIC, differentiable=True), pictures, options.steps[0])),
         list(by_reinforce(make_reward(METRIC, batch_size=GROUP), options.steps[1])),

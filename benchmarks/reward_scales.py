@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 
 import maagiqa_pyiqa
-from maagiqa_pyiqa.data.agi_dataset import read_table
-from maagiqa_pyiqa.data.splits import make_split
+from benchmarks.official_parts import SPLIT, read_parts
 from maagiqa_pyiqa.metrics.scales import Scale
 from maagiqa_pyiqa.support.files import write_whole
 from maagiqa_pyiqa.weights import packaged_scales
 
 METRICS = ("maagiqa-lite-2026a", "piqe", "entropy")
-SPLIT, PARTS = "official", ("val", "test")
+PARTS = ("val", "test")
 DIGITS = 5
 
 
@@ -41,9 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of AGIQA-3k")
     data = parser.parse_args().data
-    table = read_table(data / "data.csv", ("name", "prompt", "mos_quality"))
-    split = make_split(SPLIT, list(table["prompt"]), len(table), 0)
-    rows = table.iloc[[row for part in PARTS for row in split[part]]]
+    rows = read_parts(data, PARTS, ["mos_quality"])
     images = [data / "images" / str(name) for name in rows["name"]]
     scored = maagiqa_pyiqa.score(images, list(METRICS), device="cpu")
     mos = rows["mos_quality"].to_numpy(float)

@@ -22,8 +22,8 @@ from maagiqa_pyiqa.support.judged_images import (
     FailedImagesError,
     Info,
     OnError,
+    info_of,
     is_failure,
-    out_of_distribution,
     require_prompt_each,
 )
 
@@ -188,14 +188,8 @@ def _number(score: float | None) -> float:
 
 def _info(results: Sequence[Mapping[str, Any]], errors: list[str | None]) -> Info:
     mixes = dict.fromkeys(name for result in results for name in result["gates"])
-    distances = _by_metric(results, "distances")
-    return Info(
-        errors=errors,
-        raw=_by_metric(results, "raw"),
-        gates={name: [result["gates"].get(name) for result in results] for name in mixes},
-        distances=distances,
-        out_of_distribution=out_of_distribution(distances),
-    )
+    gates = {name: [result["gates"].get(name) for result in results] for name in mixes}
+    return info_of(errors, _by_metric(results, "raw"), gates, _by_metric(results, "distances"))
 
 
 def _by_metric(results: Sequence[Mapping[str, Any]], key: str) -> dict[str, np.ndarray]:

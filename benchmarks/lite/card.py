@@ -16,10 +16,10 @@ import numpy as np
 import pandas
 
 import maagiqa_pyiqa
-from benchmarks.lite.distribution import GENERATORS, METRIC, SPLIT
+from benchmarks.lite.distribution import GENERATORS, METRIC
+from benchmarks.official_parts import read_parts
 from maagiqa_pyiqa.agreement.statistics import evaluate
-from maagiqa_pyiqa.data.agi_dataset import read_table
-from maagiqa_pyiqa.data.splits import PARTS, make_split
+from maagiqa_pyiqa.data.splits import PARTS
 
 GROUPS = {"generator": "generator", "style": "style", "adj1": "first adjective", "mos": "MOS"}
 WORST = 30
@@ -28,9 +28,7 @@ FEWEST = 10  # images of a group, for a figure of it
 
 def scored_part(data: Path, part: str, metric: str) -> pandas.DataFrame:
     """Images of a part with ``score`` and ``error``, score minus MOS, and the groups they belong to."""
-    table = read_table(data / "data.csv", ("name", "prompt", "mos_quality", "style", "adj1"))
-    rows = make_split(SPLIT, list(table["prompt"]), len(table), 0)[part]
-    table = table.iloc[rows].reset_index(drop=True)
+    table = read_parts(data, [part], ["mos_quality", "style", "adj1"])
     scores = maagiqa_pyiqa.score([data / "images" / name for name in table["name"]], metric, device="cpu")
     table["score"] = scores.filter(like=METRIC).iloc[:, 0].to_numpy(float)
     table["error"] = table["score"] - table["mos_quality"]

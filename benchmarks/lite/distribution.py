@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 
 import maagiqa_pyiqa
-from maagiqa_pyiqa.data.agi_dataset import read_table
-from maagiqa_pyiqa.data.splits import make_split
+from benchmarks.official_parts import SPLIT, read_parts
 from maagiqa_pyiqa.metrics.explanation import WEIGHTS_OF, weights_fingerprint
 from maagiqa_pyiqa.support.files import write_whole
 from maagiqa_pyiqa.weights import packaged_scores
 
 METRIC = "maagiqa-lite"
-SPLIT, PARTS = "official", ("val", "test")
+PARTS = ("val", "test")
 PERCENTS = np.linspace(0, 100, 101)
 GENERATORS = {  # as file names begin: name and year of the model
     "AttnGAN": "AttnGAN (2017)",
@@ -54,9 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of AGIQA-3k")
     data = parser.parse_args().data
-    table = read_table(data / "data.csv", ("name", "prompt"))
-    split = make_split(SPLIT, list(table["prompt"]), len(table), 0)
-    names = [str(table["name"].iloc[row]) for part in PARTS for row in split[part]]
+    names = [str(name) for name in read_parts(data, PARTS)["name"]]
     scored = maagiqa_pyiqa.score([data / "images" / name for name in names], METRIC, device="cpu", batch_size=1)
     scores = scored[METRIC].to_numpy(float)
     content = {

@@ -18,16 +18,15 @@ import pyiqa
 import torch
 from torch.nn.functional import interpolate
 
+from benchmarks.official_parts import SPLIT, read_parts
 from maagiqa_pyiqa.archs.checkpoints.read import save_checkpoint
-from maagiqa_pyiqa.data.agi_dataset import read_table
-from maagiqa_pyiqa.data.splits import make_split
 from maagiqa_pyiqa.images.decoding import read_image
 from maagiqa_pyiqa.metrics.explanation import WEIGHTS_OF, weights_fingerprint
 from maagiqa_pyiqa.metrics.training_distance import TrainingFeatures
 from maagiqa_pyiqa.weights import packaged_training_features
 
 METRIC = "maagiqa-lite"
-SPLIT, HELD_OUT = "official", ("val", "test")
+HELD_OUT = ("val", "test")
 SIZES = (256, 768)  # beside 512, that of all of them
 EVERY = 4  # of so many images one is looked at at other sizes
 SHRINKAGE = 0.3  # of the covariance: with less, images at other sizes lie as far as what an optimiser makes
@@ -36,8 +35,7 @@ SHARE = 0.95
 
 def versions(path: Path, place: int) -> Iterator[torch.Tensor]:
     """An image (1, 3, H, W) as it is and, of some, made smaller, cut out and made larger."""
-    image = read_image(path)[None]
-    image = image if image.is_floating_point() else image / 255
+    image = read_image(path)[None] / 255
     yield image
     if place % EVERY == 0:
         for size in SIZES:
@@ -66,11 +64,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of AGIQA-3k")
     data = parser.parse_args().data
-    table = read_table(data / "data.csv", ("name", "prompt"))
-    split = make_split(SPLIT, list(table["prompt"]), len(table), 0)
     net = pyiqa.create_metric(METRIC, device=torch.device("cpu")).net
     own, other = (
-        features_of([data / "images" / str(table["name"].iloc[row]) for part in parts for row in split[part]], net)
+        features_of([data / "images" / str(name) for name in read_parts(data, parts)["name"]], net)
         for parts in (("train",), HELD_OUT)
     )
     raw = fit(own)

@@ -6,10 +6,12 @@ The distribution belongs to weights of the package, and is not known of any othe
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -64,9 +66,31 @@ def _share_below(score: float, quantiles: np.ndarray) -> float:
     return round(float(percent), 1)
 
 
+@functools.cache
 def weights_fingerprint(name: str) -> str:
     """SHA-256 of a weights file of the package."""
     return hashlib.sha256(packaged_weights(name).read_bytes()).hexdigest()
+
+
+def packaged_weights_of(metric: str, what: str) -> str:
+    """Name of the packaged weights that a metric has, for what is known of these alone.
+
+    Raises:
+        InputError: it has none; says of which metrics ``what`` is known.
+    """
+    if metric not in WEIGHTS_OF:
+        raise InputError(f"{what} known of {', '.join(WEIGHTS_OF)} alone, not of {metric}.")
+    return WEIGHTS_OF[metric]
+
+
+def require_made_for(name: str, weights_sha256: str | None, file: Path, module: str) -> None:
+    """Fail unless a file was made for the packaged weights, as it says.
+
+    Raises:
+        InputError: for others; names the module of benchmarks that makes it anew.
+    """
+    if weights_sha256 != weights_fingerprint(name):
+        raise InputError(f"'{file.name}' was made for other weights; run python -m {module}.")
 
 
 def distribution_of(metric: str) -> ScoreDistribution:
@@ -75,13 +99,10 @@ def distribution_of(metric: str) -> ScoreDistribution:
     Raises:
         InputError: it is not known of this metric, or the file is of other weights than those of the package.
     """
-    name = WEIGHTS_OF.get(metric)
-    if name is None:
-        raise InputError(f"where scores stand is known of {', '.join(WEIGHTS_OF)} alone, not of {metric}.")
+    name = packaged_weights_of(metric, "where scores stand is")
     file = packaged_scores(name)
     content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if content.get("weights_sha256") != weights_fingerprint(name):
-        raise InputError(f"'{file.name}' was made for other weights; run python -m benchmarks.lite.distribution.")
+    require_made_for(name, content.get("weights_sha256"), file, "benchmarks.lite.distribution")
     generators = {title: np.array(quantiles) for title, quantiles in content["generators"].items()}
     return ScoreDistribution(np.array(content["all"]), generators)
 

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors import safe_open
 
-from maagiqa_pyiqa.metrics.explanation import WEIGHTS_OF, weights_fingerprint
+from maagiqa_pyiqa.metrics.explanation import WEIGHTS_OF, packaged_weights_of, require_made_for
 from maagiqa_pyiqa.metrics.scoring import Reader
-from maagiqa_pyiqa.support.errors import InputError
 from maagiqa_pyiqa.weights import packaged_training_features
 
 if TYPE_CHECKING:
@@ -55,13 +54,10 @@ def training_features_of(metric: str) -> TrainingFeatures:
     Raises:
         InputError: it is not known of this metric, or the file is of other weights than those of the package.
     """
-    name = WEIGHTS_OF.get(metric)
-    if name is None:
-        raise InputError(f"training features are known of {', '.join(WEIGHTS_OF)} alone, not of {metric}.")
+    name = packaged_weights_of(metric, "training features are")
     path = packaged_training_features(name)
     with safe_open(path, "pt") as file:
-        if file.metadata().get("weights_sha256") != weights_fingerprint(name):
-            raise InputError(f"'{path.name}' was made for other weights; run python -m benchmarks.lite.features.")
+        require_made_for(name, file.metadata().get("weights_sha256"), path, "benchmarks.lite.features")
         return TrainingFeatures(file.get_tensor("mean"), file.get_tensor("whitening"))
 
 

@@ -21,8 +21,8 @@ from maagiqa_pyiqa.support.judged_images import (
     FailedImagesError,
     Info,
     OnError,
+    info_of,
     is_failure,
-    out_of_distribution,
     require_prompt_each,
 )
 from maagiqa_pyiqa.support.options import require_choice, require_integer
@@ -172,14 +172,10 @@ def _create(members: Sequence[Member], device: str | None, differentiable: bool)
 
 
 def _info(judgement: Judgement) -> Info:
-    distances = {name: _plain(values) for name, values in judgement.distances.items()}
-    return Info(
-        errors=judgement.errors,
-        raw={name: _plain(values) for name, values in judgement.raw.items()},
-        gates=judgement.gates,
-        distances=distances,
-        out_of_distribution=out_of_distribution(distances),
+    raw, distances = (
+        {name: _plain(values) for name, values in found.items()} for found in (judgement.raw, judgement.distances)
     )
+    return info_of(judgement.errors, raw, judgement.gates, distances)
 
 
 def _plain(values: np.ndarray | torch.Tensor) -> np.ndarray:

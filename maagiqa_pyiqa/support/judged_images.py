@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -33,9 +33,15 @@ class Info(TypedDict):
     out_of_distribution: dict[str, np.ndarray]
 
 
-def out_of_distribution(distances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """By metric, which distances are too far; NaN is not."""
-    return {name: values > FARTHEST for name, values in distances.items()}
+def info_of(
+    errors: list[str | None],
+    raw: dict[str, np.ndarray],
+    gates: dict[str, list[list[float] | None]],
+    distances: dict[str, np.ndarray],
+) -> Info:
+    """What stands behind scores, with what is too far told from the distances; NaN is not."""
+    far = {name: values > FARTHEST for name, values in distances.items()}
+    return Info(errors=errors, raw=raw, gates=gates, distances=distances, out_of_distribution=far)
 
 
 class FailedImagesError(RuntimeError):
