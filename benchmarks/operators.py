@@ -46,7 +46,8 @@ def by_ray_data(paths: list[str], metric: str) -> Scores:
     ray.data.DataContext.get_current().enable_progress_bars = False
     images = ray.data.from_items([{"path": path} for path in paths], override_num_blocks=16)
     options = {"metric": metric, "device": "cpu"}
-    scored = images.map_batches(ImageScorer, fn_constructor_kwargs=options, batch_size=32, concurrency=2)
+    actors = ray.data.ActorPoolStrategy(size=2)
+    scored = images.map_batches(ImageScorer, fn_constructor_kwargs=options, batch_size=32, compute=actors)
     found = {row["path"]: row[metric] for row in scored.take_all()}
     ray.shutdown()
     return found

@@ -19,7 +19,7 @@ Batch = dict[str, np.ndarray]  # of Ray's batch format "numpy"
 
 
 class ImageScorer:
-    """Adds scores to batches: ``dataset.map_batches(ImageScorer, batch_size=64, concurrency=2)``.
+    """Adds scores to batches: ``dataset.map_batches(ImageScorer, batch_size=64, compute=ActorPoolStrategy(size=2))``.
 
     Each actor makes the metrics once and scores its batches; the scores are those of ``maagiqa score``.
 
