@@ -114,7 +114,7 @@ def with_root(option: Mapping[str, Any], root: str | Path) -> dict[str, Any]:
                 f"dataset '{section['name']}' is of type '{base.get('type')}', which reads no public dataset: name its "
                 "files in the option file."
             )
-        base.pop("dataroot_target", None)
-        base.pop("meta_info_file", None)
+        if base.pop("dataroot_target", None) is not None:
+            base.pop("meta_info_file", None)  # of that folder; beside a root it is a table of one's own, and stays
         base["root"] = str(root)
     return moved

@@ -109,6 +109,14 @@ def test_data_of_no_public_dataset_cannot_be_pointed_elsewhere():
         with_root({"datasets": {"train": section}}, "x")
 
 
+def test_ratings_of_ones_own_stay_where_the_images_are_pointed_elsewhere():
+    own = {"name": "own", "type": "AGIQA3kDataset", "root": "here", "meta_info_file": "smoothed.csv"}
+    pyiqas = {"name": "pyiqa's", "type": "AGIQA3kDataset", "dataroot_target": "here", "meta_info_file": "here.csv"}
+    moved = with_root({"datasets": {"train": own, "val": pyiqas}}, "there")["datasets"]
+    assert (moved["train"]["root"], moved["train"]["meta_info_file"]) == ("there", "smoothed.csv")
+    assert moved["val"] == {"name": "pyiqa's", "type": "AGIQA3kDataset", "root": "there"}
+
+
 def test_tensorboard_gets_the_course_of_a_training(tmp_path, quarters, tiny_options):
     write_option(tmp_path, quarters, tiny_options, train={"total_iter": 4}, logger={"use_tb_logger": True})
     done = train(tmp_path, "-opt", "option.yml")
