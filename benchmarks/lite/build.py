@@ -1,11 +1,15 @@
 r"""From trainings of its two trunks, the mean of whose scores is taken, and of both together to maagiqa-lite's weights.
 
-maagiqa train -opt maagiqa_lite_native_3k --data AGIQA-3K
-maagiqa train -opt maagiqa_lite_glance_3k --data AGIQA-3K
+python -m benchmarks.lite.smoothed --data AGIQA-3K --out experiments/agiqa_3k_smoothed.csv
+maagiqa train -opt maagiqa_lite_native_3k --data AGIQA-3K \
+        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv
+maagiqa train -opt maagiqa_lite_glance_3k --data AGIQA-3K \
+        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv
 python -m benchmarks.lite.build trunks --close experiments/maagiqa_lite_native_3k/models/net_best.pth \
         --glance experiments/maagiqa_lite_glance_3k/models/net_best.pth \
         --out experiments/maagiqa_lite_3k_trunks.safetensors
-maagiqa train -opt maagiqa_lite_robust_3k --data AGIQA-3K
+maagiqa train -opt maagiqa_lite_robust_3k --data AGIQA-3K \
+        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv
 python -m benchmarks.lite.build weights experiments/maagiqa_lite_robust_3k/models/net_best.pth \
         --trunks experiments/maagiqa_lite_3k_trunks.safetensors --out maagiqa_pyiqa/weights/lite.safetensors
 python -m benchmarks.lite.distribution --data AGIQA-3K
@@ -33,8 +37,16 @@ RECIPES = (
 LAST = 0.75  # of the last training is kept
 
 
+def unbalance(trained: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same function without weights of stages, by which the first layer of its head is multiplied."""
+    weights, first = "quality_branch.stage_weights", "quality_branch.head.1.weight"
+    plain = {name: tensor for name, tensor in trained.items() if name != weights}
+    return {**plain, first: trained[first] * trained[weights]} if weights in trained else plain
+
+
 def combine(close: Mapping[str, torch.Tensor], glance: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights of preset ``lite`` whose score is the mean of the scores of two trainings, one of each trunk."""
+    close, glance = unbalance(close), unbalance(glance)
     branch, transform, last = "quality_branch.", "fusion.quality_transform.", "fusion.regression."
     own = {name: tensor for name, tensor in close.items() if name.startswith(branch)}
     small = {f"{branch}glance.{n.removeprefix(branch)}": t for n, t in glance.items() if n.startswith(branch)}

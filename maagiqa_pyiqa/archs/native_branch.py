@@ -35,6 +35,7 @@ class NativeBranchOptions(QualityBranchOptions):
         max_pixels: how many of an image's own pixels are looked at; what a large one costs is bounded by it.
         quality_dim: length of the quality feature, of each look.
         glance_backbone: of a second trunk, which sees the whole picture at GLANCE_PIXELS; empty for none.
+        balanced: whether each stage weighs alike in what a head learns first, however many channels it has.
         semantic_experts: whether the branch has experts, which make semantic features.
         feature_dim: length of a semantic feature.
         mean: of the pixels that the backbone takes.
@@ -44,6 +45,7 @@ class NativeBranchOptions(QualityBranchOptions):
     max_pixels: int = 1024 * 1024
     quality_dim: int = 128
     glance_backbone: str = ""
+    balanced: bool = False
     semantic_experts: bool = False
     feature_dim: int = 4096
     mean: float = 0.5
@@ -115,6 +117,16 @@ def mean_and_variance(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean.squeeze(1), (x - mean).square().mean(1)
 
 
+def stage_weights(channels: Sequence[int]) -> torch.Tensor:
+    """What each of a look's statistics is multiplied by, (2 * all channels,), for all stages to weigh alike.
+
+    A stage's share in what a linear layer gives grows with its channels: the 1,280 of Lite0's head leave little to the
+    16 of its first stage, where blur and noise show. The mean of the squares is one.
+    """
+    counts = torch.tensor([float(count) for count in channels for _ in range(count)])
+    return (counts.numel() / (len(channels) * counts)).sqrt().repeat(2)
+
+
 def log_deviation(variance: torch.Tensor) -> torch.Tensor:
     """Logarithm of the standard deviation, finite for flat images too."""
     return (variance + VARIANCE_FLOOR).log() / 2
@@ -164,12 +176,16 @@ class Look(nn.Module):
         options: of the branch.
     """
 
+    stage_weights: torch.Tensor | None
+
     def __init__(self, backbone: str, options: NativeBranchOptions) -> None:
         super().__init__()
         self.mean, self.std = options.mean, options.std
         self.backbone = StageStatistics(backbone, options.taps)
         width = 2 * sum(self.backbone.channels)
         self.standardisation = Standardisation(width)
+        # with the weights, so that a network without them refuses weights that were trained with them
+        self.register_buffer("stage_weights", stage_weights(self.backbone.channels) if options.balanced else None)
         self.head = nn.Sequential(
             nn.Dropout(options.drop),
             nn.Linear(width, options.quality_dim),
@@ -188,7 +204,8 @@ class Look(nn.Module):
 
     def feature(self, statistics: torch.Tensor) -> torch.Tensor:
         """(N, width) to a feature (N, quality_dim)."""
-        feature: torch.Tensor = self.head(self.standardisation(statistics))
+        standard = self.standardisation(statistics)
+        feature: torch.Tensor = self.head(standard if self.stage_weights is None else standard * self.stage_weights)
         return feature
 
 

@@ -9,6 +9,7 @@ import timm
 import torch
 from torch import nn
 
+from maagiqa_pyiqa.archs.checkpoints.read import load_checkpoint
 from maagiqa_pyiqa.archs.folded_norms import fold_norms
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA, Details
 from maagiqa_pyiqa.archs.native_branch import (
@@ -18,6 +19,7 @@ from maagiqa_pyiqa.archs.native_branch import (
     Standardisation,
     mean_and_variance,
     over_all,
+    stage_weights,
 )
 from maagiqa_pyiqa.archs.native_experts import EXPERTS
 from maagiqa_pyiqa.images.tensors import reduce_to
@@ -224,6 +226,24 @@ def test_training_goes_on_from_its_state_as_if_nothing_had_happened(images):
     resumed.load_state_dict(net.state_dict())
     assert torch.equal(net(images.flip(0) / 2), resumed(images.flip(0) / 2))
     assert net.quality_branch.standardisation.seen == resumed.quality_branch.standardisation.seen == 8
+
+
+# weights of stages
+
+
+@pytest.mark.parametrize("channels", [[16, 24, 1280], [3], [5, 5]])
+def test_stages_weigh_alike_whatever_their_channels(channels):
+    weights = stage_weights(channels)
+    means, deviations = weights.chunk(2)
+    assert torch.equal(means, deviations)
+    totals = [stage.square().sum().item() for stage in means.split(channels)]
+    assert totals == pytest.approx([sum(channels) / len(channels)] * len(channels))
+
+
+def test_weights_trained_with_balanced_stages_are_refused_by_a_network_without(tmp_path, net):
+    torch.save({"params": net(balanced=True).state_dict()}, tmp_path / "balanced.pth")
+    with pytest.raises(ValueError, match=r"Unexpected: quality_branch\.stage_weights"):
+        load_checkpoint(net(), tmp_path / "balanced.pth")
 
 
 # in MA-AGIQA

@@ -20,7 +20,7 @@ BACKBONE = "tf_efficientnet_lite0"
 
 
 def test_combined_weights_give_the_mean_score_of_both_trainings():
-    close, glance = native_network(0, **ALONE), native_network(1, **ALONE)
+    close, glance = native_network(0, **ALONE, balanced=True), native_network(1, **ALONE)
     both = MAAGIQA(preset="lite", glance_backbone=BACKBONE, quality_dim=16).eval()
     both.load_state_dict(combine(close.state_dict(), glance.state_dict()))
     x = torch.rand(2, 3, 256, 256)  # the size of the glance, so that both see the same
@@ -40,7 +40,7 @@ def test_files_of_every_step_are_taken_by_the_next_and_by_the_metric(tmp_path, m
     torch.manual_seed(0)
     paths = [str(tmp_path / name) for name in ("close.pth", "glance.pth", "trunks.safetensors", "lite.safetensors")]
     for path, backbone in zip(paths, ("tf_efficientnet_lite0", "tf_efficientnet_lite2"), strict=False):
-        net = MAAGIQA(preset="lite", backbone=backbone, glance_backbone="")
+        net = MAAGIQA(preset="lite", backbone=backbone, glance_backbone="", balanced=True)
         torch.save({"params": net.state_dict()}, path)
     close, glance, trunks, weights = paths
     for words in (
