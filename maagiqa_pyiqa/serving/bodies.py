@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ from maagiqa_pyiqa.support.text import printable
 
 MAX_JSON_VALUES = 10_000  # parsed they take many times the memory that they take in the body
 MAX_OPTIONS_BYTES = 64 * 1024
+UNREAD_BYTES, UNREAD_SECONDS = 16 * MIB, 1.0  # of a refused body, that are let in before the answer
 Body = TypeVar("Body", bound=BaseModel)
 FORMS = "multipart/form-data or application/json"
 
@@ -50,8 +52,10 @@ async def read_request(request: Request, settings: ServerSettings, account: Acco
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
+        await _let_in(request)
         raise RefusedError(415, f"a body with Content-Encoding {encoding!r} is not taken; send it as it is")
     if kind not in ("multipart/form-data", "application/json"):
+        await _let_in(request)
         raise RefusedError(415, f"Content-Type must be {FORMS}, got {shortened(kind)}")
     stream = _within_limits(request, settings, account)
     try:
@@ -67,6 +71,7 @@ async def _within_limits(request: Request, settings: ServerSettings, account: Ac
     """Chunks of the body, counted as they come."""
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > settings.max_body:
+        await _let_in(request)
         raise _too_large(settings)
     size, stream = 0, request.stream()
     deadline = asyncio.get_running_loop().time() + settings.body_seconds
@@ -80,9 +85,27 @@ async def _within_limits(request: Request, settings: ServerSettings, account: Ac
             return
         size += len(chunk)
         if size > settings.max_body:
+            await _let_in(request)
             raise _too_large(settings)
         account.take(len(chunk))
         yield chunk
+
+
+async def _let_in(request: Request) -> None:
+    """Receive and forget more of a refused body: to close a connection on unread bytes takes the answer with it."""
+    if "expect" in request.headers:  # who asks before sending has sent nothing
+        return
+
+    async def receive() -> None:
+        left = UNREAD_BYTES
+        while left > 0:
+            message = await request.receive()
+            if not message.get("more_body"):
+                return
+            left -= len(message.get("body", b""))
+
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(receive(), UNREAD_SECONDS)
 
 
 def _too_large(settings: ServerSettings) -> RefusedError:

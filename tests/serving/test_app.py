@@ -244,10 +244,18 @@ def test_a_body_that_comes_too_slowly_is_refused(url):
     assert b"408" in raw(url, HEAD + b"Content-Length: 100\r\n\r\n{").split(b"\r\n")[0]
 
 
-def test_a_body_without_length_is_refused_once_it_is_too_large(url):
-    chunks = b"10000\r\n" + b" " * 65536 + b"\r\n"
-    answer = raw(url, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunks * 17)
+@pytest.mark.parametrize("chunks", [17, 60])
+def test_a_body_without_length_is_refused_once_it_is_too_large(url, chunks):
+    chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    answer = raw(url, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunk * chunks)
     assert b" 413 " in answer.split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(("kind", "status"), [(b"application/json", b" 413 "), (b"text/plain", b" 415 ")])
+def test_who_sends_a_whole_large_body_before_listening_hears_why_it_is_refused(url, kind, status):
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: " + kind
+    answer = raw(url, head + b"\r\nContent-Length: 4000000\r\n\r\n", b" " * 4_000_000)
+    assert status in answer.split(b"\r\n")[0]
 
 
 def test_a_connection_on_which_no_request_comes_is_closed(url):
