@@ -24,9 +24,10 @@ from maagiqa_pyiqa.archs.checkpoints.backbone import load_backbone_weights
 from maagiqa_pyiqa.archs.native_branch import GLANCE_PIXELS, StageStatistics, over_all
 from maagiqa_pyiqa.archs.onnx_trunk import GRAPH_TAPS
 from maagiqa_pyiqa.data.agi_dataset import read_table
-from maagiqa_pyiqa.data.splits import make_split
+from maagiqa_pyiqa.data.splits import make_split, normalised_prompt
 from maagiqa_pyiqa.images.decoding import read_image
 from maagiqa_pyiqa.images.tensors import resize_to
+from maagiqa_pyiqa.support.files import write_whole
 
 LOOKS = (("lite0", None), ("lite2", None), ("lite2", GLANCE_PIXELS))  # trunk, and pixels of the image made small
 LIMIT = 6.0  # in deviations, where statistics are cut off
@@ -92,7 +93,7 @@ def smooth(table: pandas.DataFrame, images: Path, split: str) -> pandas.DataFram
     paths = [images / str(name) for name in part["name"]]
     similarity = kernel([stage for trunk, pixels in LOOKS for stage in look(trunk, pixels, paths)])
     mos = part["mos_quality"].to_numpy(float)
-    groups = part["name"] if split == SPLIT else part["prompt"].astype(str).str.strip().str.lower()
+    groups = part["name"] if split == SPLIT else part["prompt"].map(normalised_prompt)
     answers = unseen(similarity, mos, groups.to_numpy())
     correlation = np.corrcoef(answers, mos)[0, 1]
     print(f"{len(rows)} training images of split {split}: unseen, the regression has a PLCC of {correlation:.4f}")
@@ -111,7 +112,7 @@ def main() -> None:
     table = read_table(arguments.data / "data.csv", ("name", "prompt", "mos_quality"))
     smoothed = smooth(table, arguments.data / "images", arguments.split)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    smoothed.to_csv(arguments.out, index=False)
+    write_whole(arguments.out, smoothed.to_csv(index=False))
 
 
 if __name__ == "__main__":

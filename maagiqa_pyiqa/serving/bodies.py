@@ -36,6 +36,10 @@ class Part(NamedTuple):
     content: bytes
 
 
+class _UnreadError(RefusedError):
+    """A request whose body is refused before all of it was received."""
+
+
 class Asked(NamedTuple):
     """A request to score."""
 
@@ -49,14 +53,20 @@ async def read_request(request: Request, settings: ServerSettings, account: Acco
     Raises:
         RefusedError: it is too large, too slow, of another type, or not as the schema says.
     """
+    try:
+        return await _read(request, settings, account)
+    except _UnreadError:
+        await _let_in(request)
+        raise
+
+
+async def _read(request: Request, settings: ServerSettings, account: Account) -> Asked:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
-        await _let_in(request)
-        raise RefusedError(415, f"a body with Content-Encoding {encoding!r} is not taken; send it as it is")
+        raise _UnreadError(415, f"a body with Content-Encoding {encoding!r} is not taken; send it as it is")
     if kind not in ("multipart/form-data", "application/json"):
-        await _let_in(request)
-        raise RefusedError(415, f"Content-Type must be {FORMS}, got {shortened(kind)}")
+        raise _UnreadError(415, f"Content-Type must be {FORMS}, got {shortened(kind)}")
     stream = _within_limits(request, settings, account)
     try:
         asked = await (_read_form(request, stream, settings) if kind.startswith("multipart") else _read_json(stream))
@@ -71,7 +81,6 @@ async def _within_limits(request: Request, settings: ServerSettings, account: Ac
     """Chunks of the body, counted as they come."""
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > settings.max_body:
-        await _let_in(request)
         raise _too_large(settings)
     size, stream = 0, request.stream()
     deadline = asyncio.get_running_loop().time() + settings.body_seconds
@@ -85,7 +94,6 @@ async def _within_limits(request: Request, settings: ServerSettings, account: Ac
             return
         size += len(chunk)
         if size > settings.max_body:
-            await _let_in(request)
             raise _too_large(settings)
         account.take(len(chunk))
         yield chunk
@@ -108,8 +116,8 @@ async def _let_in(request: Request) -> None:
         await asyncio.wait_for(receive(), UNREAD_SECONDS)
 
 
-def _too_large(settings: ServerSettings) -> RefusedError:
-    return RefusedError(413, f"a body may have {settings.max_body // MIB} MiB; send fewer images at once")
+def _too_large(settings: ServerSettings) -> _UnreadError:
+    return _UnreadError(413, f"a body may have {settings.max_body // MIB} MiB; send fewer images at once")
 
 
 class _InMemory(MultiPartParser):
