@@ -24,7 +24,7 @@ from maagiqa_pyiqa.archs.checkpoints.backbone import load_backbone_weights
 from maagiqa_pyiqa.archs.native_branch import GLANCE_PIXELS, StageStatistics, over_all
 from maagiqa_pyiqa.archs.onnx_trunk import GRAPH_TAPS
 from maagiqa_pyiqa.data.agi_dataset import read_table
-from maagiqa_pyiqa.data.splits import make_split, normalised_prompt
+from maagiqa_pyiqa.data.splits import make_split, normalised_prompt, training_rows
 from maagiqa_pyiqa.images.decoding import read_image
 from maagiqa_pyiqa.images.tensors import resize_to
 from maagiqa_pyiqa.support.files import write_whole
@@ -86,9 +86,9 @@ def unseen(similarity: np.ndarray, mos: np.ndarray, groups: np.ndarray) -> np.nd
     return mean
 
 
-def smooth(table: pandas.DataFrame, images: Path, split: str) -> pandas.DataFrame:
-    """The table, smoothed in the rows of the training part; in other splits images of a prompt stay together."""
-    rows = make_split(split, list(table["prompt"]), len(table), 0)["train"]
+def smooth(table: pandas.DataFrame, images: Path, split: str, with_val: bool = False) -> pandas.DataFrame:
+    """The table, smoothed in the rows that are trained on; in other splits images of a prompt stay together."""
+    rows = training_rows(make_split(split, list(table["prompt"]), len(table), 0), with_val)
     part = table.iloc[rows]
     paths = [images / str(name) for name in part["name"]]
     similarity = kernel([stage for trunk, pixels in LOOKS for stage in look(trunk, pixels, paths)])
@@ -107,10 +107,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of AGIQA-3k")
     parser.add_argument("--split", default=SPLIT, help="official (by default) or prompt-disjoint")
+    parser.add_argument("--with-val", action="store_true", help="the validation part is trained on too")
     parser.add_argument("--out", type=Path, required=True, help="CSV to write")
     arguments = parser.parse_args()
     table = read_table(arguments.data / "data.csv", ("name", "prompt", "mos_quality"))
-    smoothed = smooth(table, arguments.data / "images", arguments.split)
+    smoothed = smooth(table, arguments.data / "images", arguments.split, arguments.with_val)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(arguments.out, smoothed.to_csv(index=False))
 

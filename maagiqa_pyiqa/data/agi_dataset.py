@@ -17,7 +17,7 @@ from pyiqa.data.general_nr_dataset import GeneralNRDataset
 from pyiqa.data.transforms import PairedToTensor
 
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset, dataset_of_class
-from maagiqa_pyiqa.data.splits import PARTS, SPLITS, TEST, VAL, Split, make_split, needs_prompts
+from maagiqa_pyiqa.data.splits import PARTS, SPLITS, TEST, VAL, Split, make_split, needs_prompts, training_rows
 from maagiqa_pyiqa.data.transforms import build_transforms
 from maagiqa_pyiqa.images.damage.at_random import damage_at_random
 from maagiqa_pyiqa.images.decoding import UnreadableImageError, decode
@@ -55,7 +55,8 @@ class DatasetOptions(LoaderOptions):
 
     ``part`` is taken from the phase unless named. ``part_column`` says of each row which part it is in, as ``maagiqa
     split --csv`` writes it; without one ``split`` divides the rows, with the shares ``val_share`` and ``test_share``
-    if it is ``prompt-disjoint`` or ``random``. ``open_images`` tries first of all whether every image can be read.
+    if it is ``prompt-disjoint`` or ``random``. ``with_val`` adds the validation part to part ``train``, for a last
+    training when all is chosen. ``open_images`` tries first of all whether every image can be read.
     ``damaged`` gives a worse version beside each image, of damages that are not held out.
     """
 
@@ -71,6 +72,7 @@ class DatasetOptions(LoaderOptions):
     test_share: float = TEST
     part_column: str | None = None
     part: str | None = None
+    with_val: bool = False
     open_images: bool = False
     damaged: bool = False
     augment: Mapping[str, Any] | None = None
@@ -81,6 +83,8 @@ class DatasetOptions(LoaderOptions):
         require_choice(where, "split", self.split, SPLITS)
         require_choice(where, "part", self.part, (*PARTS, None))
         require_choice(where, "phase", self.phase, PARTS)
+        if self.with_val and (self.part or self.phase) != "train":
+            raise InputError(f"{where}: with_val is for part 'train', got part '{self.part or self.phase}'.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +173,7 @@ class CSVQualityDataset(GeneralNRDataset):
     def get_split(self, opt: Mapping[str, Any]) -> None:
         """Keep the rows of this dataset's part."""
         part = self.options.part or self.phase
-        rows = self.split()[part]
+        rows = training_rows(self.split(), True) if self.options.with_val else self.split()[part]
         if not rows and self.options.part_column:
             raise InputError(
                 f"dataset '{self.options.name}': no row has part '{part}' in column '{self.options.part_column}' of "

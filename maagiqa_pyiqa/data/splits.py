@@ -166,6 +166,11 @@ def make_split(
     return prompt_disjoint_split(prompts, seed, val, test)
 
 
+def training_rows(split: Split, with_val: bool) -> list[int]:
+    """Rows that are trained on: part ``train``, and ``val`` too for a last training when all is chosen."""
+    return list(dict.fromkeys(split["train"] + split["val"])) if with_val else split["train"]
+
+
 def needs_prompts(name: str) -> bool:
     """Whether the split of a name is made by prompts."""
     return name == "prompt-disjoint" or name in FOLD_SPLITS

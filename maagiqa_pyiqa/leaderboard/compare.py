@@ -188,7 +188,7 @@ def _count_seen(
     if known is None:
         return 0
     if known.dataset == data.dataset:
-        names = data.training_names(known.split, known.split_seed)
+        names = data.training_names(known.split, known.split_seed, known.with_val)
         return sum(image.name in names for image in images)
     return sum(known.holds(pixel_keys.get(image.name, b"")) for image in images)
 

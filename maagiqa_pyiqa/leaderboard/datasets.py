@@ -16,7 +16,7 @@ import pandas
 from maagiqa_pyiqa.data import public_datasets
 from maagiqa_pyiqa.data.agi_dataset import list_problems, rating_problems
 from maagiqa_pyiqa.data.public_datasets import IMAGES, PublicDataset
-from maagiqa_pyiqa.data.splits import FOLD_SPLITS, FOLDS, PARTS, SPLITS, make_split, normalised_prompt
+from maagiqa_pyiqa.data.splits import FOLD_SPLITS, FOLDS, PARTS, SPLITS, make_split, normalised_prompt, training_rows
 from maagiqa_pyiqa.images.lists import column_of_paths
 from maagiqa_pyiqa.images.sources import STANDARD_INPUT, ImagePath, find_named, is_tar, is_url, read_input
 from maagiqa_pyiqa.support.errors import InputError
@@ -105,10 +105,10 @@ class BenchmarkData:
     names: tuple[str, ...]
     prompts: tuple[str, ...] | None
 
-    def training_names(self, split: str, split_seed: int) -> frozenset[str]:
-        """Names of the images in a split's part ``train``."""
-        rows = make_split(split, self.prompts, len(self.names), split_seed)["train"]
-        return frozenset(self.names[row] for row in rows)
+    def training_names(self, split: str, split_seed: int, with_val: bool) -> frozenset[str]:
+        """Names of the images in a split's part ``train``, and ``val`` if asked."""
+        parts = make_split(split, self.prompts, len(self.names), split_seed)
+        return frozenset(self.names[row] for row in training_rows(parts, with_val))
 
     def positions(self, split: str) -> list[int]:
         """Places in ``images`` of those in a split's part."""

@@ -25,11 +25,12 @@ from maagiqa_pyiqa.support.options import require_choice
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Part ``train`` of a split of a public dataset."""
+    """Part ``train`` of a split of a public dataset, and part ``val`` too if ``with_val``."""
 
     dataset: str
     split: str = "official"
     split_seed: int = 0
+    with_val: bool = False
 
     def __post_init__(self) -> None:
         require_choice("trained_on", "dataset", self.dataset, public_datasets.PUBLIC_DATASETS)
@@ -37,11 +38,14 @@ class TrainingData:
 
     def holds(self, pixel_key: bytes) -> bool:
         """Whether an image was trained on, known by its pixels; under whatever name, in whatever dataset."""
-        return is_known(pixel_key, training_keys(self.dataset, self.split, self.split_seed))
+        return is_known(pixel_key, training_keys(self.dataset, self.split, self.split_seed, self.with_val))
 
 
 OF_PUBLISHED_WEIGHTS = MappingProxyType(
-    dict.fromkeys(("maagiqa", "maagiqa-lite", "maagiqa-lite-2026a"), TrainingData(dataset="agiqa-3k"))
+    {
+        **dict.fromkeys(("maagiqa", "maagiqa-lite-2026a"), TrainingData(dataset="agiqa-3k")),
+        "maagiqa-lite": TrainingData(dataset="agiqa-3k", with_val=True),
+    }
 )
 # of metrics of pyiqa's: by what its options call a dataset, and of those whose options say nothing
 OPTIONS_THAT_NAME_DATA = ("pretrained", "train_dataset", "regressor_dataset")
@@ -123,5 +127,5 @@ def _of_section(section: Mapping[str, Any]) -> TrainingData | None:
         return None
     if not OWN_PARTS.isdisjoint(base):
         return TrainingData(dataset=public.key, split="all")  # any image may have been among them
-    split = {key: base[key] for key in ("split", "split_seed") if key in base}
+    split = {key: base[key] for key in ("split", "split_seed", "with_val") if key in base}
     return TrainingData(dataset=public.key, **split)

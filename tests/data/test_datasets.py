@@ -213,6 +213,16 @@ def test_part_can_differ_from_the_phase():
     assert len(sample) == len(official_split(12)["test"]) == 3
 
 
+def test_a_last_training_may_take_the_validation_part_too():
+    def paths(phase, **options):
+        return [path for path, _ in AGIQA3kDataset(agiqa3k_options(SAMPLE, phase=phase, **options)).paths_mos]
+
+    assert paths("train", with_val=True) == paths("train") + paths("val")
+    assert sorted(paths("train", with_val=True, split="all")) == sorted(paths("train", split="all"))  # none twice
+    with pytest.raises(ValueError, match="dataset '3k': with_val is for part 'train', got part 'test'"):
+        paths("test", with_val=True)
+
+
 def test_part_of_the_whole_of_agiqa3k_can_differ_from_the_phase(agiqa3k):
     assert len(AGIQA3kDataset(agiqa3k_options(agiqa3k, phase="val", part="test"))) == 597
 

@@ -27,10 +27,13 @@ def test_of_other_datasets_nothing_is_known():
 def test_training_images_are_known_and_those_of_the_test_part_are_not(agiqa3k, split, seed):
     table = pandas.read_csv(agiqa3k / "data.csv")
     parts = make_split(split, list(table["prompt"]), len(table), seed)
-    known = training_keys("agiqa-3k", split, seed)
+    known, with_val = training_keys("agiqa-3k", split, seed), training_keys("agiqa-3k", split, seed, with_val=True)
 
-    def count(rows):
+    def count(rows, known=known):
         return sum(is_known(pixel_key(decode(agiqa3k / "images" / table["name"][row])), known) for row in rows)
 
     assert count(parts["train"][:100]) == 100
+    assert count(parts["val"][:100]) <= 2
     assert count(parts["test"][:100]) <= 2  # a few images stand in the dataset twice
+    assert count(parts["val"][:100], with_val) == 100
+    assert count(parts["test"][:100], with_val) <= 2

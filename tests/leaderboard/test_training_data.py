@@ -25,6 +25,7 @@ def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
     plain = experiment(tmp_path / "plain", type="AGIQA3kDataset", split="prompt-disjoint")
     wrapped = experiment(tmp_path / "wrapped", type="SemanticFeatureDataset", base={"type": "AGIQA3kDataset"})
     elsewhere = experiment(tmp_path / "elsewhere", type="AIGCQA20kDataset")
+    last = experiment(tmp_path / "last", type="AGIQA3kDataset", with_val=True)
     own = experiment(tmp_path / "own", type="CSVQualityDataset")
     data = load_data(DatasetChoice(root=str(agiqa3k)))
 
@@ -40,6 +41,9 @@ def test_images_that_weights_were_trained_on_are_counted(agiqa3k, tmp_path):
     assert seen(f"x=csv:{plain}/test_scores.csv:score") == (["official"], True)
     assert seen(f"maagiqa={wrapped}/models/net_best.pth") == (["prompt-disjoint"], True)
     assert seen(f"maagiqa={elsewhere}/models/net_best.pth") == ([], False)
+    assert parse_entrant(f"x=maagiqa={last}/models/net_best.pth").trained_on == TrainingData(
+        dataset="agiqa-3k", with_val=True
+    )
     assert seen(f"maagiqa={own}/models/net_best.pth") == ([], False)
     said = {"dataset": "agiqa-3k", "split": "prompt-disjoint"}
     assert seen({"name": "x", "metric": "maagiqa", "trained_on": said}) == (["official"], True)
