@@ -36,10 +36,6 @@ class Part(NamedTuple):
     content: bytes
 
 
-class _UnreadError(RefusedError):
-    """A request whose body is refused before all of it was received."""
-
-
 class Asked(NamedTuple):
     """A request to score."""
 
@@ -55,8 +51,9 @@ async def read_request(request: Request, settings: ServerSettings, account: Acco
     """
     try:
         return await _read(request, settings, account)
-    except _UnreadError:
-        await _let_in(request)
+    except RefusedError:
+        if not _is_whole(request):
+            await _let_in(request)
         raise
 
 
@@ -64,9 +61,9 @@ async def _read(request: Request, settings: ServerSettings, account: Account) ->
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
-        raise _UnreadError(415, f"a body with Content-Encoding {encoding!r} is not taken; send it as it is")
+        raise RefusedError(415, f"a body with Content-Encoding {encoding!r} is not taken; send it as it is")
     if kind not in ("multipart/form-data", "application/json"):
-        raise _UnreadError(415, f"Content-Type must be {FORMS}, got {shortened(kind)}")
+        raise RefusedError(415, f"Content-Type must be {FORMS}, got {shortened(kind)}")
     stream = _within_limits(request, settings, account)
     try:
         asked = await (_read_form(request, stream, settings) if kind.startswith("multipart") else _read_json(stream))
@@ -91,12 +88,18 @@ async def _within_limits(request: Request, settings: ServerSettings, account: Ac
         except asyncio.TimeoutError as error:
             raise RefusedError(408, f"the body did not arrive within {settings.body_seconds} s") from error
         if chunk is None:
+            request.state.body_is_whole = True
             return
         size += len(chunk)
         if size > settings.max_body:
             raise _too_large(settings)
         account.take(len(chunk))
         yield chunk
+
+
+def _is_whole(request: Request) -> bool:
+    """Whether all of the body was received; what refuses one may have been in the middle of it."""
+    return getattr(request.state, "body_is_whole", False)
 
 
 async def _let_in(request: Request) -> None:
@@ -116,8 +119,8 @@ async def _let_in(request: Request) -> None:
         await asyncio.wait_for(receive(), UNREAD_SECONDS)
 
 
-def _too_large(settings: ServerSettings) -> _UnreadError:
-    return _UnreadError(413, f"a body may have {settings.max_body // MIB} MiB; send fewer images at once")
+def _too_large(settings: ServerSettings) -> RefusedError:
+    return RefusedError(413, f"a body may have {settings.max_body // MIB} MiB; send fewer images at once")
 
 
 class _InMemory(MultiPartParser):

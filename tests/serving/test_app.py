@@ -258,6 +258,15 @@ def test_who_sends_a_whole_large_body_before_listening_hears_why_it_is_refused(u
     assert status in answer.split(b"\r\n")[0]
 
 
+def test_who_is_refused_in_the_middle_of_a_body_hears_why(url):
+    boundary = b"--b\r\nContent-Disposition: form-data; name=images; filename=a.png\r\n\r\n"
+    body = (boundary + b"\r\n") * 8 + boundary + b" " * 1_000_000 + b"\r\n--b--\r\n"  # one file more than may be
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    answer = raw(url, head + b"Content-Length: %d\r\n\r\n" % len(body), body)
+    assert b" 413 " in answer.split(b"\r\n")[0]
+    assert b"Too many files" in answer
+
+
 def test_a_connection_on_which_no_request_comes_is_closed(url):
     assert raw(url, b"POST /score HT") == b""
 
