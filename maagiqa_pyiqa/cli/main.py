@@ -13,6 +13,7 @@ from maagiqa_pyiqa import __version__
 from maagiqa_pyiqa.cli.outputs import abandon_standard_output, escape_what_the_terminal_lacks, prepared_outputs
 from maagiqa_pyiqa.cli.verbs import INTERRUPTED
 from maagiqa_pyiqa.support.errors import UserError
+from maagiqa_pyiqa.support.options import nearest
 from maagiqa_pyiqa.support.progress import without_progress
 from maagiqa_pyiqa.support.text import printable
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # by Pillow, of images that are read all the same: what is too large has its own limit and reason here
     warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\) exceeds limit")
     try:
-        parsed = build_parser().parse_args(arguments)
+        parsed = _parse(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:  # verbs are being imported
         return INTERRUPTED
     try:
@@ -72,6 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         _say(parsed.verb, "this is a fault of maagiqa_pyiqa or of what it uses; please report it with the lines above")
         return FAULT
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse, and name the nearest verb to a misspelt one."""
+    parser = build_parser()
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+        parser.error(f"there is no verb {arguments[0]!r}.{nearest(arguments[0], VERBS)} Verbs: {', '.join(VERBS)}.")
+    return parser.parse_args(arguments)
 
 
 def _say(verb: str, message: str) -> None:

@@ -56,3 +56,9 @@ def test_who_interrupts_the_start_is_told_no_more(capsys, monkeypatch):
 def test_errors_of_users_are_the_built_in_ones_too():
     assert issubclass(InputError, ValueError)
     assert issubclass(InputTypeError, TypeError)
+
+
+def test_a_misspelt_verb_is_told_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        main(["scor", "a.png"])
+    assert "there is no verb 'scor'. Did you mean 'score'? Verbs: score, rank," in capsys.readouterr().err
