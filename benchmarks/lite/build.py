@@ -1,16 +1,16 @@
 r"""From trainings of its two trunks, the mean of whose scores is taken, and of both together to maagiqa-lite's weights.
 
-python -m benchmarks.lite.smoothed --data AGIQA-3K --out experiments/agiqa_3k_smoothed.csv
+python -m benchmarks.lite.smoothed --data AGIQA-3K --with-val --out experiments/agiqa_3k_smoothed.csv
 maagiqa train -opt maagiqa_lite_native_3k --data AGIQA-3K \
-        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv
+        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv datasets:train:with_val=true
 maagiqa train -opt maagiqa_lite_glance_3k --data AGIQA-3K \
-        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv
-python -m benchmarks.lite.build trunks --close experiments/maagiqa_lite_native_3k/models/net_best.pth \
-        --glance experiments/maagiqa_lite_glance_3k/models/net_best.pth \
+        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv datasets:train:with_val=true
+python -m benchmarks.lite.build trunks --close experiments/maagiqa_lite_native_3k/models/net_latest.pth \
+        --glance experiments/maagiqa_lite_glance_3k/models/net_latest.pth \
         --out experiments/maagiqa_lite_3k_trunks.safetensors
 maagiqa train -opt maagiqa_lite_robust_3k --data AGIQA-3K \
-        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv
-python -m benchmarks.lite.build weights experiments/maagiqa_lite_robust_3k/models/net_best.pth \
+        --force_yml datasets:train:meta_info_file=experiments/agiqa_3k_smoothed.csv datasets:train:with_val=true
+python -m benchmarks.lite.build weights experiments/maagiqa_lite_robust_3k/models/net_latest.pth \
         --trunks experiments/maagiqa_lite_3k_trunks.safetensors --out maagiqa_pyiqa/weights/lite.safetensors
 python -m benchmarks.lite.distribution --data AGIQA-3K
 python -m benchmarks.lite.features --data AGIQA-3K

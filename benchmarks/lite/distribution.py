@@ -2,8 +2,8 @@ r"""Distribution of maagiqa-lite's scores on AGIQA-3k, which belongs to its weig
 
     python -m benchmarks.lite.distribution --data AGIQA-3K
 
-scores the validation and test images of the official split, on which no weight was trained, and writes their quantiles
-by generator to the file beside the weights.
+scores the test images of the official split, on which no weight was trained, and writes their quantiles by generator to
+the file beside the weights.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from maagiqa_pyiqa.support.files import write_whole
 from maagiqa_pyiqa.weights import packaged_scores
 
 METRIC = "maagiqa-lite"
-PARTS = ("val", "test")
+PART = "test"
 PERCENTS = np.linspace(0, 100, 101)
 GENERATORS = {  # as file names begin: name and year of the model
     "AttnGAN": "AttnGAN (2017)",
@@ -53,13 +53,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of AGIQA-3k")
     data = parser.parse_args().data
-    names = [str(name) for name in read_parts(data, PARTS)["name"]]
+    names = [str(name) for name in read_parts(data, [PART])["name"]]
     scored = maagiqa_pyiqa.score([data / "images" / name for name in names], METRIC, device="cpu", batch_size=1)
     scores = scored[METRIC].to_numpy(float)
     content = {
         "metric": METRIC,
         "weights_sha256": weights_fingerprint(WEIGHTS_OF[METRIC]),
-        "data": f"AGIQA-3k, {SPLIT} split, parts {' and '.join(PARTS)}",
+        "data": f"AGIQA-3k, {SPLIT} split, part {PART}",
         **quantiles(names, scores),
     }
     target = packaged_scores(WEIGHTS_OF[METRIC])

@@ -94,7 +94,7 @@ def require_made_for(name: str, weights_sha256: str | None, file: Path, module: 
 
 
 def distribution_of(metric: str) -> ScoreDistribution:
-    """Distribution of a metric's scores with the packaged weights on AGIQA-3k's validation and test images.
+    """Distribution of a metric's scores with the packaged weights on AGIQA-3k's test images.
 
     Raises:
         InputError: it is not known of this metric, or the file is of other weights than those of the package.

@@ -51,7 +51,7 @@ def test_quantiles_are_those_of_each_generator():
 def test_the_packaged_distribution_is_of_the_packaged_weights_and_no_others(tmp_path, monkeypatch):
     content = json.loads(packaged_scores("lite").read_text())
     assert content["weights_sha256"] == weights_fingerprint("lite"), "run python -m benchmarks.lite.distribution"
-    assert sum(content["images"].values()) == 895
+    assert sum(content["images"].values()) == 597
     found = distribution_of("maagiqa-lite")
     assert found.standing(-1).percentile == 0 < found.standing(2.5).percentile < found.standing(5).percentile == 100
     other = tmp_path / "lite_scores.json"
