@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ((_, entrant),) = parse_scorers([parsed.metric]).items()
     net = net_of(entrant.source.create("cpu"))
     found = find_files([parsed.folder])
-    paths = found[:: -(-len(found) // parsed.images)]
+    count = min(parsed.images, len(found))
+    paths = [found[place * len(found) // count] for place in range(count)]
     pairs = []
     for path in tqdm(paths):
         x = read_image(path)[None].float() / 255
