@@ -1,6 +1,6 @@
 """Training step: seconds, losses and peak memory of ours against the authors' loop written plainly.
 
-    python -m benchmarks.training_speed [--recipe official|lite] [--batch-size 4] [--steps 5] [--autocast]
+    python -m benchmarks.training_speed [--recipe official|lite-2026a] [--batch-size 4] [--steps 5] [--autocast]
         [--device cuda] [--size full|tiny]
 
 Both start from the same random weights, see the same random batches and draw the same dropout, step by step in turns;
@@ -26,7 +26,7 @@ from benchmarks.training_runs import load_recipe
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 
 SIDES = ("authors", "ours")
-RECIPES = {"official": "maagiqa_3k", "lite": "maagiqa_lite_3k"}
+RECIPES = {"official": "maagiqa_3k", "lite-2026a": "maagiqa_lite_3k"}
 TINY: dict[str, Any] = {
     "backbone": "vit_tiny_patch16_224",
     "input_size": 64,

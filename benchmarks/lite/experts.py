@@ -15,6 +15,7 @@ from torch import nn
 
 from benchmarks.lite.seen import Seen
 from maagiqa_pyiqa.archs.native_experts import Experts
+from maagiqa_pyiqa.support.devices import is_quick_in_bfloat16
 
 EPOCHS, PAIRS, RATE, DECAY, DROP = 5, 32, 1e-3, 1e-2, 0.1
 RARE = 4.0  # weight of images without content, of which there are fewer
@@ -29,10 +30,11 @@ def train_experts(experts: Experts, seen: Seen, seed: int = 0) -> None:
     optimizer = torch.optim.AdamW(experts.parameters(), lr=RATE, weight_decay=DECAY)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=total)
     experts.train()
+    in_bfloat16 = is_quick_in_bfloat16(torch.device("cpu"))
     for _ in range(EPOCHS):
         for batch in _batches(seen, rng):
             optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
                 loss = _loss(experts, seen, batch)
             loss.backward()
             optimizer.step()

@@ -40,6 +40,7 @@ from maagiqa_pyiqa.models.training_state import (
     restore_random_states,
     write_state,
 )
+from maagiqa_pyiqa.support.devices import is_quick_in_bfloat16
 from maagiqa_pyiqa.support.errors import InputError
 
 
@@ -91,6 +92,7 @@ class MAAGIQAModel(GeneralIQAModel):
         resolved = json.dumps(self.opt, indent=1, default=str)  # now: pyiqa takes out what it has used
         # built now, so that what is wrong with it is said before training rather than after
         self.test_loader = self._build_test_loader()
+        self._in_bfloat16 = self._choose_bfloat16()
         super().init_training_settings()
         if rank() == 0:
             self.experiment.keep_options(resolved)
@@ -139,8 +141,15 @@ class MAAGIQAModel(GeneralIQAModel):
         scores = net(self.img_input, *features)
         return scores.float().reshape(len(self.img_input), 1)  # HyperNet in eval mode gives (N, 1, 1)
 
+    def _choose_bfloat16(self) -> bool:
+        wanted = self.train_options.autocast == "bf16"
+        quick = is_quick_in_bfloat16(self.device)
+        if wanted and not quick:
+            get_root_logger().info("Training in 32-bit floats: in bf16 (autocast) this CPU would take far longer.")
+        return wanted and quick
+
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.train_options.autocast == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._in_bfloat16)
 
     def optimize_parameters(self, current_iter: int) -> None:
         """One step of the optimizer, and of the scheduler where it steps per iteration."""

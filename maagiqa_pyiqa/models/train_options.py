@@ -34,6 +34,7 @@ class TrainOptions:
     """The ``train`` section of an option YAML.
 
     ``scheduler`` values may be the word ``total_iter``, replaced by the number of iterations of the whole run.
+    ``autocast: bf16`` computes in bfloat16 where that is quick, and in 32-bit floats on a CPU without AVX-512.
     ``freeze`` lists name prefixes, with ``*`` for anything, of parameters that are not trained;
     ``freeze_norm_statistics`` keeps the running statistics of batch norms, which small batches would spoil;
     ``max_grad_norm`` clips the gradient. ``damage_loss_opt`` lets damaged versions of images score lower than these by

@@ -2,15 +2,17 @@
 
 import re
 
+import pytest
 import torch
 
 from benchmarks.reference_training import PlainNetwork
-from benchmarks.training_speed import SIDES, TINY, main, parse_arguments, prepare
+from benchmarks.training_speed import RECIPES, SIDES, TINY, main, parse_arguments, prepare
 from maagiqa_pyiqa.archs.maagiqa_arch import MAAGIQA
 
 
-def test_both_sides_have_the_same_scores_and_gradients_of_the_quality_branch():
-    _, trainings = prepare(parse_arguments(["--size", "tiny", "--device", "cpu"]), SIDES)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_both_sides_have_the_same_scores_and_gradients_of_the_quality_branch(recipe):
+    _, trainings = prepare(parse_arguments(["--recipe", recipe, "--size", "tiny", "--device", "cpu"]), SIDES)
     images, features = torch.rand(2, 3, 64, 64), torch.randn(2, 2, TINY["feature_dim"])
     scores, gradients = [], []
     for training in trainings.values():

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import logging
 import os
 import re
 import subprocess
@@ -318,6 +319,23 @@ def test_training_on_one_batch_lowers_its_loss(option, batch, autocast):
     train(model, batch, 29)
     assert model.get_current_log()["l_mos"] < 0.5 * first
     assert model.output_score.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("processor", "computed_in"),
+    [("AVX2", torch.float32), ("DEFAULT", torch.float32), ("AVX512", torch.bfloat16)],  # as PyTorch names them
+)
+def test_bf16_is_left_to_processors_that_are_quick_in_it(option, batch, processor, computed_in, monkeypatch, caplog):
+    monkeypatch.setattr("maagiqa_pyiqa.models.maagiqa_model.get_root_logger", logging.getLogger)
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    option["train"]["autocast"] = "bf16"
+    model = MAAGIQAModel(option)
+    seen = []
+    model.net.quality_branch.conv1.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    train(model, batch, 1)
+    assert seen == [computed_in]
+    assert ("Training in 32-bit floats" in caplog.text) == (computed_in == torch.float32)
 
 
 def test_option_file_is_not_consumed_twice(option):
