@@ -19,10 +19,10 @@ def test_both_sides_have_the_same_scores_and_gradients_of_the_quality_branch(rec
         torch.manual_seed(1)  # of the dropout
         scores.append(training.net(images, features))
         scores[-1].sum().backward()
-        gradients.append(training.net.quality_branch.backbone.model.blocks[0].mlp.fc1.weight.grad)
+        gradients.append(training.net.quality_branch.backbone.model.blocks[2].mlp.fc1.weight.grad)  # that no recipe freezes
     torch.testing.assert_close(*scores, rtol=1e-5, atol=1e-5)
-    assert gradients[0].abs().max() > 1e-3  # else the quality branch is dead and nothing is compared
-    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
+    assert gradients[0].abs().max() > 3e-4  # else the quality branch is dead and nothing is compared
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=3e-6)
 
 
 def test_another_network_is_noticed():
