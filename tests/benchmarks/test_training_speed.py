@@ -19,7 +19,8 @@ def test_both_sides_have_the_same_scores_and_gradients_of_the_quality_branch(rec
         torch.manual_seed(1)  # of the dropout
         scores.append(training.net(images, features))
         scores[-1].sum().backward()
-        gradients.append(training.net.quality_branch.backbone.model.blocks[2].mlp.fc1.weight.grad)  # that no recipe freezes
+        trained = training.net.quality_branch.backbone.model.blocks[2]  # which no recipe freezes
+        gradients.append(trained.mlp.fc1.weight.grad)
     torch.testing.assert_close(*scores, rtol=1e-5, atol=1e-5)
     assert gradients[0].abs().max() > 3e-4  # else the quality branch is dead and nothing is compared
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=3e-6)
