@@ -71,8 +71,8 @@ class Endpoint:
         seconds: float = 600.0,
     ) -> None:
         _require_plain(url)
-        self.url, self.model, self._key, self._sampling = url, model, key, dict(sampling)
-        self._logprobs: dict[str, Any] = {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        self.url, self.model, self._key = url, model, key
+        self._parameters: dict[str, Any] = {**sampling, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
         client = openai.OpenAI(
             base_url=url,
             api_key=key or NO_KEY,
@@ -92,15 +92,17 @@ class Endpoint:
         content = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": question}]
         messages = [{"role": "user", "content": content}]
         while True:
-            logprobs = self._logprobs
+            parameters = self._parameters
             try:
-                return self._checked(self._create(model=self.model, messages=messages, **self._sampling, **logprobs))
+                return self._checked(self._create(model=self.model, messages=messages, **parameters))
             except (openai.AuthenticationError, openai.NotFoundError) as error:
                 raise EndpointError(f"endpoint {self.url}: {self._reason(error)}") from None
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not (logprobs and "logprobs" in str(error)):
-                    raise RefusedError(self._reason(error)) from None
-                self._logprobs = {}  # an endpoint that does not give them
+                accepted = _as_it_takes_them(parameters, str(error))
+                if accepted == parameters:
+                    hint = "; see --temperature" if "temperature" in str(error) else ""
+                    raise RefusedError(f"{self._reason(error)}{hint}") from None
+                self._parameters = accepted
             except openai.OpenAIError as error:
                 raise RefusedError(self._reason(error)) from None
             except (ValueError, RecursionError) as error:  # a reply that is no JSON, or a bottomless one
@@ -122,6 +124,15 @@ class Endpoint:
         """What an error says, in one line and without the key, which some servers repeat."""
         text = " ".join(str(error).split())
         return (text.replace(self._key, "***") if self._key else text)[:300]
+
+
+def _as_it_takes_them(parameters: dict[str, Any], complaint: str) -> dict[str, Any]:
+    """Parameters of a request by the names that an endpoint asks for, without those that it does not give."""
+    if "max_completion_tokens" in complaint:  # OpenAI's other name, for models that think before they answer
+        parameters = {"max_completion_tokens" if k == "max_tokens" else k: v for k, v in parameters.items()}
+    if "logprobs" in complaint:
+        parameters = {name: value for name, value in parameters.items() if "logprobs" not in name}
+    return parameters
 
 
 def read_key(variable: str | None) -> str | None:

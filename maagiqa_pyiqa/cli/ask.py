@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from maagiqa_pyiqa.asking.run import Summary
     from maagiqa_pyiqa.images.sources import FoundImages
 
+HOTTEST = 2.0  # that endpoints take
+
 EXAMPLES = """\
   maagiqa ask pictures/ --endpoint http://localhost:8000/v1 --model MODEL --answers answers
   maagiqa ask list.csv --prompt-column prompt --endpoint https://api.example.com/v1 --model MODEL \\
@@ -46,6 +48,13 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
         "--prompt-column", metavar="NAME", help="of a list, what images were generated from; it is kept"
     )
     parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="longest answer (default 256)")
+    parser.add_argument(
+        "--temperature",
+        type=temperature,
+        default=0,
+        metavar="T",
+        help="of the answers (default 0), or the word default for models that take their own alone",
+    )
     parser.add_argument("--at-once", type=positive, default=8, metavar="N", help="questions under way (default 8)")
     parser.add_argument("--retries", type=count, default=6, metavar="N", help="of a question that failed (default 6)")
     parser.add_argument("--timeout", type=seconds, default=600, metavar="SECONDS", help="for an answer (default 600)")
@@ -58,6 +67,16 @@ def add_parser(verbs: argparse._SubParsersAction) -> None:
     add_outputs(parser, "counts and failures", "json")
 
 
+def temperature(text: str) -> float | None:
+    """A temperature; None for the endpoint's own."""
+    if text == "default":
+        return None
+    value = float(text)
+    if not 0 <= value <= HOTTEST:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {HOTTEST:g}, or the word default, got {text}")
+    return int(value) if value.is_integer() else value  # 0 as it stands in folders of answers
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Ask and report; 1 if a question has no answer, 130 if it was interrupted."""
     from maagiqa_pyiqa.asking.endpoint import Endpoint, read_key
@@ -66,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = find_inputs(arguments)
     prompts = _prompts(arguments, found)
-    sampling = {"temperature": 0, "max_tokens": arguments.max_tokens}
+    sampling = {"max_tokens": arguments.max_tokens}
+    if arguments.temperature is not None:
+        sampling = {"temperature": arguments.temperature, **sampling}
     endpoint = Endpoint(
         arguments.endpoint,
         arguments.model,

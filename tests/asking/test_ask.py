@@ -187,10 +187,25 @@ def test_prompts_may_have_line_breaks(ask, images, tmp_path):
     assert given == {f'a "picture"\nof {path.stem}, \u2028 and more' for path in images}
 
 
-def test_another_model_or_another_length_needs_another_folder(ask, capsys):
+def test_another_model_length_or_temperature_needs_another_folder(ask, capsys):
     ask()
-    assert ask(model="b-model") == ask("--max-tokens", 9) == 2
-    assert capsys.readouterr().err.count("holds other answers") == 2
+    assert ask(model="b-model") == ask("--max-tokens", 9) == ask("--temperature", "default") == 2
+    assert capsys.readouterr().err.count("holds other answers") == 3
+    assert ask("--temperature", "0.0") == 0  # as before
+
+
+@pytest.mark.parametrize(("given", "sent"), [("0", 0), ("0.7", 0.7), ("default", None)])
+def test_a_temperature_is_sent_as_given_or_left_to_the_endpoint(ask, server, images, tmp_path, given, sent):
+    assert ask("--temperature", given) == 0
+    assert {body.get("temperature") for body in server.bodies} == {sent}
+    assert texts(tmp_path / "answers") == expected(images)
+
+
+@pytest.mark.parametrize("given", ["-1", "2.5", "nan", "hot"])
+def test_what_is_no_temperature_is_named(ask, capsys, given):
+    with pytest.raises(SystemExit):
+        ask(f"--temperature={given}")
+    assert given in capsys.readouterr().err
 
 
 def test_prompts_of_a_list_are_kept_also_where_everything_is_answered(ask, server, images, tmp_path):

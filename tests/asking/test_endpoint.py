@@ -63,6 +63,21 @@ def test_an_endpoint_without_probabilities_is_asked_for_them_once():
     assert dict(server.statuses) == {422: 1, 200: 2}
 
 
+def test_a_limit_of_tokens_goes_by_the_name_that_the_endpoint_asks_for():
+    with serving(thinks=True, logprobs=False) as server:
+        model = Endpoint(server.url, "a-model", None, {"max_tokens": 64})
+        for question in ("One?", "Two?"):
+            assert model.ask(URL, question).text == answer_to(IMAGE, question)
+    assert dict(server.statuses) == {422: 1, 400: 1, 200: 2}
+    assert "max_tokens" not in server.bodies[-1]
+    assert server.bodies[-1]["max_completion_tokens"] == 64
+
+
+def test_a_temperature_that_is_refused_is_not_left_out_in_silence():
+    with serving(thinks=True) as server, pytest.raises(RefusedError, match=r"does not support 0 .*; see --temperature"):
+        endpoint(server).ask(URL, "Is it?")
+
+
 @pytest.mark.parametrize("fault", [500, 503, 408, "cut", "cut in the answer"])
 def test_what_may_pass_is_tried_again(server, fault):
     server.faults += [fault]

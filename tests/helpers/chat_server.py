@@ -29,14 +29,15 @@ class ChatServer(ThreadingHTTPServer):
         seconds: that an answer takes.
         key: that is asked for; None where none is.
         logprobs: whether it gives them; else it refuses to be asked.
+        thinks: whether its model thinks first: OpenAI's take no temperature, and a limit of tokens by another name.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port=0, seconds=0.0, key=None, logprobs=True):
+    def __init__(self, port=0, seconds=0.0, key=None, logprobs=True, thinks=False):
         super().__init__(("127.0.0.1", port), Handler)
-        self.seconds, self.key, self.logprobs = seconds, key, logprobs
+        self.seconds, self.key, self.logprobs, self.thinks = seconds, key, logprobs, thinks
         self.lock = threading.Lock()
         self.faults = collections.deque()
         self.asked, self.answered = collections.Counter(), collections.Counter()
@@ -94,6 +95,12 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(404, {"error": {"message": "The model 'absent' does not exist"}})
         if "logprobs" in body and not server.logprobs:
             return self._send(422, {"error": {"message": "Unsupported fields: {'logprobs', 'top_logprobs'}"}})
+        if server.thinks and "max_tokens" in body:
+            words = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+            return self._send(400, {"error": {"message": words}})
+        if server.thinks and body.get("temperature", 1) != 1:
+            words = "Unsupported value: 'temperature' does not support 0. Only the default (1) is supported."
+            return self._send(400, {"error": {"message": words}})
         return self._send(200, self._answer(body))
 
     def _send_half(self, body):
