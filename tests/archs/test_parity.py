@@ -67,9 +67,9 @@ def test_authors_checkpoint_gives_the_authors_gate_in_their_order(details, golde
 
 def test_authors_checkpoint_gives_the_authors_quality_feature(details, golden):
     # Values reach 6.9, and the recorded float32 values themselves lie 2e-4 from a float64 evaluation of the same
-    # weights; so a relative tolerance beside the absolute one.
+    # weights, so no processor is held to less.
     assert details.quality_feature.shape == (3, 784)
-    np.testing.assert_allclose(details.quality_feature[:, :16], golden["f1"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(details.quality_feature[:, :16], golden["f1"], rtol=1e-4, atol=2e-4)
 
 
 def test_authors_checkpoint_fills_the_network_and_leaves_out_what_it_never_uses(official_net, shapes):
