@@ -85,9 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = find_inputs(arguments)
     prompts = _prompts(arguments, found)
-    sampling = {"max_tokens": arguments.max_tokens}
-    if arguments.temperature is not None:
-        sampling = {"temperature": arguments.temperature, **sampling}
+    sampling = {"temperature": arguments.temperature, "max_tokens": arguments.max_tokens}
+    if arguments.temperature is None:
+        del sampling["temperature"]
     endpoint = Endpoint(
         arguments.endpoint,
         arguments.model,
